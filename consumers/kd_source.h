@@ -1,0 +1,52 @@
+/* kd_source.h - the contract of a door in. Kafka, files, the generator and memory all look like
+ * this to the pipeline.
+ *
+ * A source is a struct that begins with kd_source; its constructor (in its own header) fills
+ * `kind`. Order of calls: start, then any mix of next / release / commit / pause / resume, then
+ * close (safe after a failed start; frees the source).
+ *
+ * next() hands out one record at a time, in the source's order, decoded and checked:
+ *   KD_OK     *out is filled; its strings are valid until release()
+ *   KD_EDATA  a bad record: out->pos, out->emit and out->raw_* are filled, err says why; go on
+ *   KD_AGAIN  nothing now (live sources only); the wake callback will be called
+ *   KD_END    a bounded source is finished
+ *   KD_RETRY  transient (registry or broker away): call again after a pause; err says what
+ *   others    stop
+ * release() gives back the memory behind every record handed out so far. The pipeline calls it
+ * between epochs and copies the one record it may have pushed back.
+ * commit() makes the position after the last released record durable (asynchronously where the
+ * outside allows it). Sources without positions leave it NULL.
+ *
+ * @thread loop; only the wake callback may be called from another thread.
+ */
+#ifndef KD_SOURCE_H
+#define KD_SOURCE_H
+
+#include "schemas/record.h"
+
+typedef struct kd_source kd_source;
+
+/* What progress lines show; -1 = unknown. */
+typedef struct kd_progress {
+    int64_t records; /* handed out */
+    int64_t lag;     /* records behind the end, live sources */
+    int64_t done_bytes, total_bytes; /* files */
+} kd_progress;
+
+typedef struct kd_source_kind {
+    const char *name;
+    kd_rc (*start)(kd_source *s, kd_err *err);
+    kd_rc (*next)(kd_source *s, kd_record *out, kd_err *err);
+    void (*release)(kd_source *s);
+    kd_rc (*commit)(kd_source *s, kd_err *err);                      /* NULL: no positions */
+    void (*pause)(kd_source *s, bool paused);                        /* NULL: pull only */
+    void (*set_wake)(kd_source *s, void (*wake)(void *), void *arg); /* NULL: pull only */
+    void (*progress)(const kd_source *s, kd_progress *out);
+    void (*close)(kd_source *s);
+} kd_source_kind;
+
+struct kd_source {
+    const kd_source_kind *kind;
+};
+
+#endif

@@ -1,0 +1,78 @@
+/* recommender.h - the workshop as the pipeline sees it: apply records to state (one writer),
+ * answer for a shopper (any number of readers), know the state digest.
+ *
+ *   kd_recommender *r = kd_recommender_new(&options, &err)
+ *   per epoch:  kd_recommender_apply(r, rec, &applied) for each record, in order     @thread loop
+ *               kd_recommender_prepare(r)                                             @thread loop
+ *               kd_recommender_answer(r, query, &update) for each distinct shopper   @thread any worker
+ *
+ * The shopper of a record is decided here (option `shopper`).
+ */
+#ifndef KD_RECOMMENDER_H
+#define KD_RECOMMENDER_H
+
+#include "base/opt.h"
+#include "operators/kd_op.h"
+
+typedef struct kd_recommender kd_recommender;
+
+/* The option rows of all operators ({0}-ended): usercf.*, history.*, recommend.*, ...
+ * kd_options structs are bound by name through base/opt.h. */
+const kd_opt *kd_recommender_opts(void);
+
+/* Owned by the caller. `values` holds one value for each row of kd_recommender_opts(). */
+KD_CHECK kd_rc kd_recommender_new(const kd_opt_values *values, kd_recommender **out, kd_err *err);
+void kd_recommender_free(kd_recommender *r);
+
+/* The id of the shopper a record belongs to under the option `shopper`; null: the record has none
+ * (then it is a dead letter, KD_REASON_NO_SHOPPER). Browse, purchase and forget only. */
+kd_str kd_recommender_shopper(const kd_recommender *r, const kd_record *rec);
+
+/* Applies one checked record. */
+KD_CHECK kd_rc kd_recommender_apply(kd_recommender *r, const kd_record *rec, kd_applied *out,
+                                    kd_err *err);
+
+/* Ends the writing of an epoch: what readers share is brought up to date. */
+KD_CHECK kd_rc kd_recommender_prepare(kd_recommender *r, kd_err *err);
+
+/* A reader's own workspace: one per worker thread. */
+typedef struct kd_reader_space kd_reader_space;
+KD_CHECK kd_rc kd_reader_space_new(const kd_recommender *r, kd_reader_space **out, kd_err *err);
+void kd_reader_space_free(kd_reader_space *w);
+
+/* One question: who, and what triggered it. */
+typedef struct kd_query {
+    kd_str shopper_id;
+    kd_ms time;        /* event time of the trigger: "now" for ages */
+    kd_str item_id;    /* the trigger's own item: never listed */
+    kd_pos trigger;
+    kd_str event_id;
+} kd_query;
+
+/* Answers q into *out; everything in it is borrowed from `arena` or from state, and valid until
+ * the next apply() or reset of `arena`. An unknown shopper gets an answer too. */
+KD_CHECK kd_rc kd_recommender_answer(const kd_recommender *r, kd_reader_space *w, const kd_query *q,
+                                     kd_arena *arena, kd_update *out, kd_err *err);
+
+/* The neighbours behind the last answer of this workspace, best first; borrowed from `arena`. */
+KD_CHECK kd_rc kd_recommender_neighbours(const kd_recommender *r, kd_reader_space *w,
+                                         const kd_query *q, kd_arena *arena, kd_similar *out,
+                                         kd_err *err);
+
+/* `emit: on-change`: true if the update differs from the last one published for this shopper, and
+ * notes it as published. Delivery state: not in the digest.   @thread loop */
+bool kd_recommender_is_news(kd_recommender *r, const kd_update *u);
+
+kd_digest kd_recommender_digest(const kd_recommender *r);
+/* The digest by a full pass over the state; must equal kd_recommender_digest. Slow. */
+kd_digest kd_recommender_digest_slow(const kd_recommender *r);
+
+/* Counters for reports, by name; rows end with name NULL. */
+typedef struct kd_stat {
+    const char *name;
+    int64_t value;
+    const char *unit; /* "bytes", "count" */
+} kd_stat;
+const kd_stat *kd_recommender_stats(kd_recommender *r);
+
+#endif

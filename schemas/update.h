@@ -1,0 +1,97 @@
+/* update.h - what goes out: recommendation updates, neighbour lists, dead letters, null for a
+ * forgotten shopper. Plain data; everything is borrowed until the call it is passed to returns.
+ * @thread any
+ */
+#ifndef KD_UPDATE_H
+#define KD_UPDATE_H
+
+#include "base/buf.h"
+#include "schemas/record.h"
+
+#define KD_PARTS_MAX 8
+
+/* One reason of an item. kind names the sentence; what is unused is empty. */
+typedef struct kd_why {
+    const char *kind;  /* "similar-shoppers", "your-item", "popular", "matched-terms", ... */
+    const kd_str *ids; /* items or terms it speaks of */
+    uint32_t n_ids;
+    int64_t count; /* -1 = none */
+} kd_why;
+
+typedef struct kd_part {
+    const char *name; /* "usercf", "popularity", "content", ... */
+    double value;
+} kd_part;
+
+/* score == the sum of parts[0..n_parts) added in this order, exactly. */
+typedef struct kd_item {
+    kd_str item_id;
+    double score;
+    uint32_t n_parts;
+    uint32_t n_reasons;
+    kd_part parts[KD_PARTS_MAX];
+    const kd_why *reasons;
+} kd_item;
+
+/* RecommendationUpdate: items ordered by (score descending, id bytes ascending). */
+typedef struct kd_update {
+    kd_str shopper_id;
+    kd_ms time;       /* event time of the trigger */
+    kd_ms state_time; /* newest event time the list reflects */
+    kd_pos trigger;
+    kd_str event_id; /* of the trigger, nullable */
+    const kd_item *items;
+    uint32_t n_items;
+} kd_update;
+
+typedef struct kd_neighbour {
+    kd_str shopper_id;
+    double similarity;
+} kd_neighbour;
+
+/* SimilarShoppers: ordered by (similarity descending, most recent activity, id). */
+typedef struct kd_similar {
+    kd_str shopper_id;
+    kd_ms time;
+    const kd_neighbour *neighbours;
+    uint32_t n_neighbours;
+} kd_similar;
+
+typedef struct kd_dead_letter {
+    kd_pos pos;
+    kd_reason reason;
+    const char *message; /* NUL-terminated */
+    const void *key, *value; /* raw bytes; NULL = null */
+    size_t key_len, value_len;
+} kd_dead_letter;
+
+/* ForgetReceipt: what was removed for one ForgetRequest. No id: a keyed hash. */
+typedef struct kd_receipt {
+    kd_str request_id; /* nullable */
+    kd_str shopper_hash; /* hex of the tombstone's keyed hash */
+    kd_ms time;
+    kd_pos trigger;
+    int64_t interactions, postings, sessions; /* removed */
+    kd_digest before, after; /* state digests */
+} kd_receipt;
+
+typedef enum kd_out_type {
+    KD_OUT_UPDATE,
+    KD_OUT_SIMILAR,
+    KD_OUT_DEAD_LETTER,
+    KD_OUT_FORGOTTEN, /* a null for this shopper on every compacted output topic */
+    KD_OUT_RECEIPT,
+} kd_out_type;
+
+typedef struct kd_out {
+    kd_out_type type;
+    union {
+        const kd_update *update;
+        const kd_similar *similar;
+        const kd_dead_letter *dead_letter;
+        kd_str forgotten; /* shopper id */
+        const kd_receipt *receipt;
+    };
+} kd_out;
+
+#endif
