@@ -1,0 +1,397 @@
+#include "schemas/avro.h"
+
+#include <string.h>
+
+#include "schemas/avro_texts.h"
+
+const char *kd_schema_name(kd_schema_id id)
+{
+    static const char *const names[KD_SCHEMAS] = {
+        "BrowseEvent",          "PurchaseEvent",   "CatalogItem", "ForgetRequest",
+        "RecommendationUpdate", "SimilarShoppers", "DeadLetter",  "ForgetReceipt"};
+    return (unsigned)id < KD_SCHEMAS ? names[id] : "unknown";
+}
+
+const char *kd_schema_text(kd_schema_id id)
+{
+    KD_ASSERT((unsigned)id < KD_SCHEMAS);
+    return kd_avro_texts[id];
+}
+
+bool kd_schema_by_name(kd_str name, kd_schema_id *out)
+{
+    for (uint32_t i = 0; i < name.n; i++) {
+        if (name.p[name.n - 1 - i] == '.') {
+            name = (kd_str){name.p + name.n - i, i};
+            break;
+        }
+    }
+    for (int i = 0; i < KD_SCHEMAS; i++) {
+        if (kd_str_eq(name, kd_str_of(kd_schema_name((kd_schema_id)i)))) {
+            *out = (kd_schema_id)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+kd_schema_id kd_schema_of_out(kd_out_type type)
+{
+    switch (type) {
+    case KD_OUT_UPDATE:
+        return KD_SCHEMA_UPDATE;
+    case KD_OUT_SIMILAR:
+        return KD_SCHEMA_SIMILAR;
+    case KD_OUT_DEAD_LETTER:
+        return KD_SCHEMA_DEAD_LETTER;
+    case KD_OUT_RECEIPT:
+        return KD_SCHEMA_RECEIPT;
+    case KD_OUT_FORGOTTEN:
+        break;
+    }
+    return KD_SCHEMAS;
+}
+
+/* ---- writing: a cursor over room that was asked for once per record or list entry ---- */
+
+enum { LONG_MAX_BYTES = 10, DOUBLE_BYTES = 8 };
+
+static char *put_long(char *p, int64_t x)
+{
+    uint64_t z = ((uint64_t)x << 1) ^ (uint64_t)(x >> 63); /* zigzag: small either sign, short */
+    while (z >= 0x80) {
+        *p++ = (char)(z | 0x80);
+        z >>= 7;
+    }
+    *p++ = (char)z;
+    return p;
+}
+
+static char *put_bytes(char *p, const void *s, size_t n)
+{
+    p = put_long(p, (int64_t)n);
+    if (n > 0)
+        memcpy(p, s, n);
+    return p + n;
+}
+
+static char *put_str(char *p, kd_str s)
+{
+    return put_bytes(p, s.p, s.n);
+}
+
+/* ["null", "string"] */
+static char *put_nstr(char *p, kd_str s)
+{
+    if (s.p == NULL) {
+        *p = 0;
+        return p + 1;
+    }
+    *p = 2;
+    return put_str(p + 1, s);
+}
+
+static char *put_double(char *p, double x)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    for (int i = 0; i < DOUBLE_BYTES; i++)
+        p[i] = (char)(bits >> (8 * i));
+    return p + DOUBLE_BYTES;
+}
+
+/* ["null", "double"] where a negative number (and NaN, which is no price) stands for null */
+static char *put_price(char *p, double x)
+{
+    if (!(x >= 0)) {
+        *p = 0;
+        return p + 1;
+    }
+    *p = 2;
+    return put_double(p + 1, x);
+}
+
+/* ["null", "long"] where a negative number stands for null */
+static char *put_nlong(char *p, int64_t x)
+{
+    if (x < 0) {
+        *p = 0;
+        return p + 1;
+    }
+    *p = 2;
+    return put_long(p + 1, x);
+}
+
+static char *put_bool(char *p, bool x)
+{
+    *p = x ? 1 : 0;
+    return p + 1;
+}
+
+static char *put_nbytes(char *p, const void *s, size_t n)
+{
+    if (s == NULL) {
+        *p = 0;
+        return p + 1;
+    }
+    *p = 2;
+    return put_bytes(p + 1, s, n);
+}
+
+/* What a string takes at most, with its length and a union's branch. */
+static size_t str_room(kd_str s)
+{
+    return (size_t)s.n + LONG_MAX_BYTES + 1;
+}
+
+static void advance(kd_buf *b, const char *end)
+{
+    b->n = (size_t)(end - b->p);
+}
+
+/* ---- records ---- */
+
+static char *put_browse(char *p, const kd_record *r)
+{
+    static const int64_t symbol[KD_ACTIONS] = {[KD_VIEW] = 0, [KD_CART] = 1, [KD_LIKE] = 2};
+    p = put_nstr(p, r->event_id);
+    p = put_nstr(p, r->user_id);
+    p = put_nstr(p, r->session_id);
+    p = put_str(p, r->item_id);
+    p = put_long(p, symbol[r->action]);
+    p = put_long(p, r->time);
+    return put_nlong(p, r->dwell_ms);
+}
+
+static char *put_purchase(char *p, const kd_record *r)
+{
+    p = put_nstr(p, r->event_id);
+    p = put_nstr(p, r->order_id);
+    p = put_nstr(p, r->user_id);
+    p = put_nstr(p, r->session_id);
+    p = put_str(p, r->item_id);
+    p = put_long(p, r->quantity);
+    p = put_price(p, r->price);
+    p = put_nstr(p, r->currency);
+    p = put_long(p, r->action == KD_CANCELLED ? 1 : 0);
+    return put_long(p, r->time);
+}
+
+static char *put_catalog(char *p, const kd_record *r)
+{
+    p = put_str(p, r->item_id);
+    p = put_nstr(p, r->title);
+    p = put_nstr(p, r->description);
+    p = put_nstr(p, r->category);
+    p = put_nstr(p, r->brand);
+    p = put_price(p, r->price);
+    if (r->n_tags > 0) {
+        p = put_long(p, r->n_tags);
+        for (uint32_t i = 0; i < r->n_tags; i++)
+            p = put_str(p, r->tags[i]);
+    }
+    p = put_long(p, 0);
+    p = put_bool(p, r->available);
+    p = put_long(p, r->time);
+    return put_bool(p, r->removed);
+}
+
+static char *put_forget(char *p, const kd_record *r)
+{
+    p = put_nstr(p, r->event_id);
+    p = put_str(p, r->user_id);
+    return put_long(p, r->time);
+}
+
+void kd_record_encode(const kd_record *r, kd_buf *out)
+{
+    size_t room = 128 + str_room(r->event_id) + str_room(r->order_id) + str_room(r->user_id) +
+                  str_room(r->session_id) + str_room(r->item_id) + str_room(r->currency) +
+                  str_room(r->title) + str_room(r->description) + str_room(r->category) +
+                  str_room(r->brand);
+    for (uint32_t i = 0; i < r->n_tags; i++)
+        room += str_room(r->tags[i]);
+    char *p = kd_buf_room(out, room);
+    if (p == NULL)
+        return;
+    switch (r->type) {
+    case KD_BROWSE:
+        p = put_browse(p, r);
+        break;
+    case KD_PURCHASE:
+        p = put_purchase(p, r);
+        break;
+    case KD_CATALOG:
+        p = put_catalog(p, r);
+        break;
+    case KD_FORGET:
+        p = put_forget(p, r);
+        break;
+    default:
+        KD_ASSERT(!"a record of no type");
+    }
+    advance(out, p);
+}
+
+/* ---- outputs ---- */
+
+static char *put_trigger(char *p, const kd_pos *pos, kd_str topic, kd_str event_id)
+{
+    p = put_str(p, topic);
+    p = put_long(p, pos->partition);
+    p = put_long(p, pos->offset);
+    return put_nstr(p, event_id);
+}
+
+static size_t why_room(const kd_why *w, size_t kind_len)
+{
+    size_t room = kind_len + 5 * LONG_MAX_BYTES;
+    for (uint32_t i = 0; i < w->n_ids; i++)
+        room += str_room(w->ids[i]);
+    return room;
+}
+
+static char *put_why(char *p, const kd_why *w, size_t kind_len)
+{
+    p = put_bytes(p, w->kind, kind_len);
+    if (w->n_ids > 0) {
+        p = put_long(p, w->n_ids);
+        for (uint32_t i = 0; i < w->n_ids; i++)
+            p = put_str(p, w->ids[i]);
+    }
+    p = put_long(p, 0);
+    return put_nlong(p, w->count);
+}
+
+static void encode_item(const kd_item *it, kd_buf *out)
+{
+    kd_str names[KD_PARTS_MAX];
+    KD_ASSERT(it->n_parts <= KD_PARTS_MAX);
+    size_t room = str_room(it->item_id) + DOUBLE_BYTES + 4 * LONG_MAX_BYTES;
+    for (uint32_t i = 0; i < it->n_parts; i++) {
+        names[i] = kd_str_of(it->parts[i].name);
+        room += str_room(names[i]) + DOUBLE_BYTES;
+    }
+    char *p = kd_buf_room(out, room);
+    if (p == NULL)
+        return;
+    p = put_str(p, it->item_id);
+    p = put_double(p, it->score);
+    if (it->n_parts > 0) {
+        p = put_long(p, it->n_parts);
+        for (uint32_t i = 0; i < it->n_parts; i++) {
+            p = put_str(p, names[i]);
+            p = put_double(p, it->parts[i].value);
+        }
+    }
+    p = put_long(p, 0);
+    if (it->n_reasons > 0)
+        p = put_long(p, it->n_reasons);
+    advance(out, p);
+    for (uint32_t i = 0; i < it->n_reasons; i++) {
+        size_t kind_len = strlen(it->reasons[i].kind);
+        p = kd_buf_room(out, why_room(&it->reasons[i], kind_len));
+        if (p == NULL)
+            return;
+        advance(out, put_why(p, &it->reasons[i], kind_len));
+    }
+    kd_buf_addc(out, 0);
+}
+
+void kd_update_encode(const kd_update *u, kd_buf *out)
+{
+    kd_str topic = kd_str_of(u->trigger.topic);
+    char *p = kd_buf_room(out, str_room(u->shopper_id) + str_room(topic) + str_room(u->event_id) +
+                                   8 * LONG_MAX_BYTES);
+    if (p == NULL)
+        return;
+    p = put_str(p, u->shopper_id);
+    p = put_long(p, u->time);
+    p = put_long(p, u->state_time);
+    p = put_trigger(p, &u->trigger, topic, u->event_id);
+    if (u->n_items > 0)
+        p = put_long(p, u->n_items);
+    advance(out, p);
+    for (uint32_t i = 0; i < u->n_items; i++)
+        encode_item(&u->items[i], out);
+    kd_buf_addc(out, 0);
+}
+
+static void similar_encode(const kd_similar *s, kd_buf *out)
+{
+    size_t room = str_room(s->shopper_id) + 4 * LONG_MAX_BYTES;
+    for (uint32_t i = 0; i < s->n_neighbours; i++)
+        room += str_room(s->neighbours[i].shopper_id) + DOUBLE_BYTES;
+    char *p = kd_buf_room(out, room);
+    if (p == NULL)
+        return;
+    p = put_str(p, s->shopper_id);
+    p = put_long(p, s->time);
+    if (s->n_neighbours > 0) {
+        p = put_long(p, s->n_neighbours);
+        for (uint32_t i = 0; i < s->n_neighbours; i++) {
+            p = put_str(p, s->neighbours[i].shopper_id);
+            p = put_double(p, s->neighbours[i].similarity);
+        }
+    }
+    advance(out, put_long(p, 0));
+}
+
+static void dead_letter_encode(const kd_dead_letter *d, kd_buf *out)
+{
+    kd_str topic = kd_str_of(d->pos.topic), message = kd_str_of(d->message);
+    kd_str reason = kd_str_of(kd_reason_text(d->reason));
+    size_t room = str_room(topic) + str_room(message) + str_room(reason) + 6 * LONG_MAX_BYTES +
+                  d->key_len + d->value_len;
+    char *p = kd_buf_room(out, room);
+    if (p == NULL)
+        return;
+    p = put_str(p, topic);
+    p = put_long(p, d->pos.partition);
+    p = put_long(p, d->pos.offset);
+    p = put_str(p, reason);
+    p = put_str(p, message);
+    p = put_nbytes(p, d->key, d->key_len);
+    advance(out, put_nbytes(p, d->value, d->value_len));
+}
+
+static void receipt_encode(const kd_receipt *r, kd_buf *out)
+{
+    kd_str topic = kd_str_of(r->trigger.topic);
+    char before[33], after[33];
+    kd_digest_hex(r->before, before);
+    kd_digest_hex(r->after, after);
+    char *p = kd_buf_room(out, str_room(r->request_id) + str_room(r->shopper_hash) +
+                                   str_room(topic) + 10 * LONG_MAX_BYTES + 2 * 33);
+    if (p == NULL)
+        return;
+    p = put_nstr(p, r->request_id);
+    p = put_str(p, r->shopper_hash);
+    p = put_long(p, r->time);
+    p = put_trigger(p, &r->trigger, topic, KD_STR_NULL);
+    p = put_long(p, r->interactions);
+    p = put_long(p, r->postings);
+    p = put_long(p, r->sessions);
+    p = put_str(p, kd_str_of(before));
+    advance(out, put_str(p, kd_str_of(after)));
+}
+
+void kd_out_encode(const kd_out *o, kd_buf *out)
+{
+    switch (o->type) {
+    case KD_OUT_UPDATE:
+        kd_update_encode(o->update, out);
+        break;
+    case KD_OUT_SIMILAR:
+        similar_encode(o->similar, out);
+        break;
+    case KD_OUT_DEAD_LETTER:
+        dead_letter_encode(o->dead_letter, out);
+        break;
+    case KD_OUT_RECEIPT:
+        receipt_encode(o->receipt, out);
+        break;
+    case KD_OUT_FORGOTTEN:
+        break;
+    }
+}

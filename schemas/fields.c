@@ -1,0 +1,79 @@
+#include "schemas/fields.h"
+
+#define AT(member) (uint16_t) offsetof(kd_record, member)
+#define NULLABLE_STRING(name, member) {name, KD_FIELD_STRING, true, true, AT(member), NULL, NULL}
+
+static const kd_symbol actions[] = {
+    {"VIEW", KD_VIEW}, {"CART", KD_CART}, {"LIKE", KD_LIKE}, {NULL, 0}};
+static const kd_symbol statuses[] = {{"PAID", KD_PAID}, {"CANCELLED", KD_CANCELLED}, {NULL, 0}};
+
+static const kd_field browse[] = {
+    NULLABLE_STRING("event_id", event_id),
+    NULLABLE_STRING("user_id", user_id),
+    NULLABLE_STRING("session_id", session_id),
+    {"item_id", KD_FIELD_STRING, false, false, AT(item_id), NULL, NULL},
+    {"action", KD_FIELD_ENUM, false, false, AT(action), actions, "VIEW, CART, LIKE"},
+    {"time", KD_FIELD_TIME, false, false, AT(time), NULL, NULL},
+    {"dwell_ms", KD_FIELD_LONG, true, true, AT(dwell_ms), NULL, NULL},
+};
+
+static const kd_field purchase[] = {
+    NULLABLE_STRING("event_id", event_id),
+    NULLABLE_STRING("order_id", order_id),
+    NULLABLE_STRING("user_id", user_id),
+    NULLABLE_STRING("session_id", session_id),
+    {"item_id", KD_FIELD_STRING, false, false, AT(item_id), NULL, NULL},
+    {"quantity", KD_FIELD_LONG, false, true, AT(quantity), NULL, NULL},
+    {"price", KD_FIELD_DOUBLE, true, true, AT(price), NULL, NULL},
+    NULLABLE_STRING("currency", currency),
+    {"status", KD_FIELD_ENUM, false, false, AT(action), statuses, "PAID, CANCELLED"},
+    {"time", KD_FIELD_TIME, false, false, AT(time), NULL, NULL},
+};
+
+static const kd_field catalog[] = {
+    {"item_id", KD_FIELD_STRING, false, false, AT(item_id), NULL, NULL},
+    NULLABLE_STRING("title", title),
+    NULLABLE_STRING("description", description),
+    NULLABLE_STRING("category", category),
+    NULLABLE_STRING("brand", brand),
+    {"price", KD_FIELD_DOUBLE, true, true, AT(price), NULL, NULL},
+    {"tags", KD_FIELD_TAGS, false, true, AT(tags), NULL, NULL},
+    {"available", KD_FIELD_BOOL, false, true, AT(available), NULL, NULL},
+    {"time", KD_FIELD_TIME, false, false, AT(time), NULL, NULL},
+    {"removed", KD_FIELD_BOOL, false, true, AT(removed), NULL, NULL},
+};
+
+static const kd_field forget[] = {
+    NULLABLE_STRING("request_id", event_id),
+    {"shopper_id", KD_FIELD_STRING, false, false, AT(user_id), NULL, NULL},
+    {"time", KD_FIELD_TIME, false, false, AT(time), NULL, NULL},
+};
+
+const kd_field *kd_fields(kd_record_type type, size_t *out_n)
+{
+    static const struct {
+        const kd_field *fields;
+        size_t n;
+    } tables[KD_RECORD_TYPES] = {
+        [KD_BROWSE] = {browse, sizeof browse / sizeof browse[0]},
+        [KD_PURCHASE] = {purchase, sizeof purchase / sizeof purchase[0]},
+        [KD_CATALOG] = {catalog, sizeof catalog / sizeof catalog[0]},
+        [KD_FORGET] = {forget, sizeof forget / sizeof forget[0]},
+    };
+    KD_ASSERT((unsigned)type < KD_RECORD_TYPES);
+    *out_n = tables[type].n;
+    return tables[type].fields;
+}
+
+void kd_fields_init(kd_record *r, kd_record_type type)
+{
+    const kd_record keep = *r;
+    kd_record_init(r, type);
+    r->emit = keep.emit;
+    r->pos = keep.pos;
+    r->ts = keep.ts;
+    r->raw_key = keep.raw_key;
+    r->raw_value = keep.raw_value;
+    r->raw_key_len = keep.raw_key_len;
+    r->raw_value_len = keep.raw_value_len;
+}
