@@ -1,0 +1,117 @@
+/* catalog.c - what the state knows of a product: the newest version by (time, canonical bytes).
+ *
+ * Canonical bytes: the fields in schema order, each length-prefixed, null as length 0xFFFFFFFF,
+ * then the flags. Of a longer one than KEEP_BYTES the head is kept and the rest is hashed: still a
+ * total order, the same on every instance. A removal is a version like any other, so that an older
+ * record that comes late does not bring the product back.
+ * @thread loop
+ */
+#include <string.h>
+
+#include "operators/popularity.h"
+#include "operators/state_internal.h"
+
+enum { KEEP_BYTES = 32 * 1024 };
+
+/* In front of the canonical bytes in the block. */
+typedef struct entry_head {
+    kd_ms time;
+    uint32_t n; /* canonical bytes that follow */
+    uint32_t is_hidden;
+} entry_head;
+
+static void add_str(kd_buf *b, kd_str s)
+{
+    uint32_t n = s.p == NULL ? UINT32_MAX : s.n;
+    kd_buf_add(b, &n, sizeof n);
+    if (s.p != NULL)
+        kd_buf_add(b, s.p, s.n);
+}
+
+static bool canonical(const kd_record *r, kd_buf *b)
+{
+    add_str(b, r->title);
+    add_str(b, r->description);
+    add_str(b, r->category);
+    add_str(b, r->brand);
+    double price = r->price < 0 ? -1.0 : r->price + 0.0; /* null is -1, and -0.0 is 0.0 */
+    kd_buf_add(b, &price, sizeof price);
+    kd_buf_add(b, &r->n_tags, sizeof r->n_tags);
+    for (uint32_t t = 0; t < r->n_tags; t++)
+        add_str(b, r->tags[t]);
+    kd_buf_addc(b, r->available ? 1 : 0);
+    kd_buf_addc(b, r->removed ? 1 : 0);
+    if (b->n > KEEP_BYTES) {
+        kd_digest rest = kd_hash128(b->p, b->n, 0);
+        b->n = KEEP_BYTES;
+        kd_buf_add(b, &rest, sizeof rest);
+    }
+    return !b->failed;
+}
+
+static const entry_head *head_of(const kd_state *s, uint32_t i)
+{
+    return kd_slab_ptr(s->catalog_text, s->item[i].catalog);
+}
+
+kd_digest kd_state_catalog_digest(const kd_state *s, uint32_t i)
+{
+    const entry_head *h = head_of(s, i);
+    kd_digest bytes = kd_hash128(h + 1, h->n, 2);
+    uint64_t x[4] = {s->items.hash[i], (uint64_t)h->time, bytes.lo, bytes.hi};
+    return kd_hash128(x, sizeof x, 2);
+}
+
+static bool is_newer(const entry_head *h, kd_ms time, const kd_buf *b)
+{
+    if (time != h->time)
+        return time > h->time;
+    return kd_str_cmp(kd_buf_str(b), (kd_str){(const char *)(h + 1), h->n}) > 0;
+}
+
+static void replace(kd_state *s, uint32_t i, uint32_t block, uint32_t bytes)
+{
+    kd_item_state *it = &s->item[i];
+    if (it->catalog != 0) {
+        kd_digest_sub(&s->digest, kd_state_catalog_digest(s, i));
+        kd_slab_release(s->catalog_text, it->catalog, it->catalog_bytes);
+    } else {
+        it->refs++;
+    }
+    it->catalog = block;
+    it->catalog_bytes = bytes;
+    kd_digest_add(&s->digest, kd_state_catalog_digest(s, i));
+    kd_popularity_hide(s, i, head_of(s, i)->is_hidden != 0);
+}
+
+kd_rc kd_state_catalog(kd_state *s, const kd_record *rec, kd_applied *out, kd_err *err)
+{
+    kd_buf b = {0};
+    uint32_t i, block = 0;
+    bool is_new = false;
+    kd_rc rc = canonical(rec, &b) ? KD_OK : kd_fail(err, KD_ENOMEM, "no memory for a product");
+    if (rc == KD_OK)
+        rc = kd_state_item_intern(s, rec->item_id, &i, &is_new, err);
+    if (rc != KD_OK)
+        goto out;
+    if (s->item[i].catalog != 0 && !is_newer(head_of(s, i), rec->time, &b)) {
+        out->refused = true;
+        goto out;
+    }
+    size_t bytes = sizeof(entry_head) + b.n;
+    block = kd_slab_alloc(s->catalog_text, bytes);
+    if (block == 0) {
+        rc = kd_fail(err, KD_ENOMEM, "no memory for a product of %zu bytes", b.n);
+        if (is_new)
+            kd_state_item_unref(s, i);
+        goto out;
+    }
+    entry_head *h = kd_slab_ptr(s->catalog_text, block);
+    *h = (entry_head){rec->time, (uint32_t)b.n, rec->removed || !rec->available};
+    memcpy(h + 1, b.p, b.n);
+    replace(s, i, block, (uint32_t)bytes);
+    out->changed = true;
+out:
+    kd_buf_dispose(&b);
+    return rc;
+}

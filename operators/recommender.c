@@ -1,0 +1,435 @@
+#include "operators/recommender.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sodium.h>
+
+#include "operators/popularity.h"
+#include "operators/usercf_core.h"
+
+enum { SHOPPER_USER, SHOPPER_SESSION, SHOPPER_EITHER };
+enum { EXCLUDE_NONE, EXCLUDE_PURCHASED, EXCLUDE_SEEN };
+enum { FILL_NONE, FILL_POPULARITY };
+enum { N_STATS = 24 };
+
+struct kd_recommender {
+    kd_state *state;
+    kd_usercf_options usercf;
+    int shopper, exclude, fill;
+    uint32_t count;
+    double fill_weight;
+    kd_popular popular;
+    kd_stat stats[N_STATS];
+    int64_t n_forgotten;
+};
+
+struct kd_reader_space {
+    kd_usercf_space cf;
+    uint32_t *own; /* [cap_own] the subject's items */
+    uint32_t cap_own;
+    kd_popular *popular; /* borrowed from the recommender: shared by readers, locks itself */
+};
+
+static const kd_opt opts[] = {
+    {"shopper", KD_OPT_ENUM, "user-or-session", 0, 0, "user|session|user-or-session",
+     "Who a shopper is: the user id, the session id, or the user id and else the session id."},
+    {"usercf.similarity", KD_OPT_ENUM, "jaccard", 0, 0, "jaccard|cosine",
+     "Similarity of two shoppers' item sets."},
+    {"usercf.neighbours", KD_OPT_INT, "50", 1, 100000, NULL, "Neighbours that vote (k)."},
+    {"usercf.overlap.min", KD_OPT_INT, "1", 1, KD_HISTORY_LIMIT, NULL,
+     "Least number of shared items of a neighbour."},
+    {"usercf.weight.view", KD_OPT_REAL, "1", 0, 1e6, NULL, "Weight of a neighbour's view."},
+    {"usercf.weight.like", KD_OPT_REAL, "1", 0, 1e6, NULL, "Weight of a neighbour's like."},
+    {"usercf.weight.cart", KD_OPT_REAL, "1", 0, 1e6, NULL, "Weight of a neighbour's cart."},
+    {"usercf.weight.purchase", KD_OPT_REAL, "1", 0, 1e6, NULL,
+     "Weight of a neighbour's purchase."},
+    {"usercf.half-life", KD_OPT_DURATION, "0", 0, 0, NULL,
+     "Age at which a neighbour's interaction counts half; 0 = ages do not matter."},
+    {"history.max", KD_OPT_INT, "50", 1, KD_HISTORY_LIMIT, NULL,
+     "Interactions kept of each shopper: the most recent ones."},
+    {"purchases.max", KD_OPT_INT, "200", 0, KD_HISTORY_LIMIT, NULL,
+     "Purchases and cancellations remembered of each shopper when browsing has pushed them out."},
+    {"audience.max", KD_OPT_INT, "500", 1, 10000000, NULL,
+     "Most recent shoppers of an item that are looked at for neighbours."},
+    {"retention", KD_OPT_DURATION, "0", 0, 0, NULL,
+     "Interactions older than this, in event time, leave the state; 0 = kept for ever."},
+    {"recommend.count", KD_OPT_INT, "10", 1, 1000, NULL, "Length of a list."},
+    {"recommend.exclude", KD_OPT_ENUM, "purchased", 0, 0, "none|purchased|seen",
+     "Items of the shopper's own that are not listed."},
+    {"recommend.fill", KD_OPT_ENUM, "popularity", 0, 0, "none|popularity",
+     "What fills a list that neighbours leave short; such items carry the part `popularity`."},
+    {"recommend.fill.weight", KD_OPT_REAL, "0.001", 0, 1, NULL,
+     "Score of an item that every shopper has, when it fills a list; others in proportion."},
+    {"privacy.key", KD_OPT_STRING, "", 0, 0, NULL,
+     "Secret of at least 16 bytes for the hashes that tombstones and receipts hold instead of ids; "
+     "empty: a key that is public, fit for trials only."},
+    {0},
+};
+
+const kd_opt *kd_recommender_opts(void)
+{
+    return opts;
+}
+
+static kd_rc key_of(const kd_opt_values *v, unsigned char out[KD_TOMBSTONE_KEY], kd_err *err)
+{
+    const char *secret = kd_opt_str(v, "privacy.key");
+    size_t n = secret == NULL ? 0 : strlen(secret);
+    if (n > 0 && n < 16)
+        return kd_fail(err, KD_ECONFIG, "privacy.key has %zu bytes, 16 or more are right", n);
+    crypto_generichash(out, KD_TOMBSTONE_KEY, (const unsigned char *)secret, n, NULL, 0);
+    return KD_OK;
+}
+
+kd_rc kd_recommender_new(const kd_opt_values *v, kd_recommender **out, kd_err *err)
+{
+    if (sodium_init() < 0)
+        return kd_fail(err, KD_EBUG, "libsodium does not start");
+    kd_recommender *r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return kd_fail(err, KD_ENOMEM, "no memory for the recommender");
+    r->usercf = (kd_usercf_options){
+        .similarity = (kd_similarity)kd_opt_int(v, "usercf.similarity"),
+        .neighbours = (uint32_t)kd_opt_int(v, "usercf.neighbours"),
+        .overlap_min = (uint32_t)kd_opt_int(v, "usercf.overlap.min"),
+        .audience_max = (uint32_t)kd_opt_int(v, "audience.max"),
+        .weight = {[KD_VIEW] = kd_opt_real(v, "usercf.weight.view"),
+                   [KD_LIKE] = kd_opt_real(v, "usercf.weight.like"),
+                   [KD_CART] = kd_opt_real(v, "usercf.weight.cart"),
+                   [KD_PAID] = kd_opt_real(v, "usercf.weight.purchase")},
+        .half_life_ms = kd_opt_int(v, "usercf.half-life"),
+    };
+    kd_usercf_options_ready(&r->usercf);
+    r->shopper = (int)kd_opt_int(v, "shopper");
+    r->exclude = (int)kd_opt_int(v, "recommend.exclude");
+    r->fill = (int)kd_opt_int(v, "recommend.fill");
+    r->fill_weight = kd_opt_real(v, "recommend.fill.weight");
+    r->count = (uint32_t)kd_opt_int(v, "recommend.count");
+    kd_state_options so = {.history_max = (uint32_t)kd_opt_int(v, "history.max"),
+                           .purchases_max = (uint32_t)kd_opt_int(v, "purchases.max"),
+                           .retention_ms = kd_opt_int(v, "retention")};
+    kd_rc rc = key_of(v, so.tombstone_key, err);
+    if (rc == KD_OK)
+        rc = kd_state_new(&so, &r->state, err);
+    /* Enough popular items that some are left when everything of the shopper's own is excluded. */
+    if (rc == KD_OK)
+        rc = kd_popular_init(&r->popular, r->count + so.history_max + so.purchases_max + 1, err);
+    if (rc != KD_OK) {
+        kd_recommender_free(r);
+        return rc;
+    }
+    *out = r;
+    return KD_OK;
+}
+
+void kd_recommender_free(kd_recommender *r)
+{
+    if (r == NULL)
+        return;
+    kd_state_free(r->state);
+    kd_popular_dispose(&r->popular);
+    free(r);
+}
+
+const kd_state *kd_recommender_state(const kd_recommender *r)
+{
+    return r->state;
+}
+
+/* -- writing ----------------------------------------------------------------------------------- */
+
+kd_str kd_recommender_shopper(const kd_recommender *r, const kd_record *rec)
+{
+    if (rec->type == KD_FORGET || r->shopper == SHOPPER_USER)
+        return rec->user_id;
+    if (r->shopper == SHOPPER_SESSION)
+        return rec->session_id;
+    return rec->user_id.p != NULL ? rec->user_id : rec->session_id;
+}
+
+kd_rc kd_recommender_apply(kd_recommender *r, const kd_record *rec, kd_applied *out, kd_err *err)
+{
+    *out = (kd_applied){0};
+    if (rec->type == KD_CATALOG)
+        return kd_state_catalog(r->state, rec, out, err);
+    kd_str shopper = kd_recommender_shopper(r, rec);
+    if (shopper.p == NULL)
+        return kd_bad(err, KD_REASON_NO_SHOPPER, "the record names no shopper");
+    if (rec->type != KD_FORGET)
+        return kd_state_interact(r->state, shopper, rec->item_id, rec->action, rec->time, rec->ts,
+                                 out, err);
+    KD_TRY(kd_state_forget(r->state, shopper, rec->time, rec->ts, out, err));
+    r->n_forgotten++;
+    kd_tombstones_hex(&r->state->tombs, shopper, out->shopper_hash);
+    out->receipt.request_id = rec->event_id;
+    out->receipt.time = rec->time;
+    out->receipt.trigger = rec->pos;
+    return KD_OK;
+}
+
+kd_rc kd_recommender_prepare(kd_recommender *r, kd_err *err)
+{
+    (void)r;
+    (void)err;
+    return KD_OK;
+}
+
+/* -- reading ----------------------------------------------------------------------------------- */
+
+kd_rc kd_reader_space_new(const kd_recommender *r, kd_reader_space **out, kd_err *err)
+{
+    kd_reader_space *w = calloc(1, sizeof *w);
+    if (w == NULL)
+        return kd_fail(err, KD_ENOMEM, "no memory for a reader");
+    /* The cache of popular items is shared by readers and guards itself: no state is written. */
+    w->popular = (kd_popular *)(uintptr_t)&r->popular;
+    *out = w;
+    return KD_OK;
+}
+
+void kd_reader_space_free(kd_reader_space *w)
+{
+    if (w == NULL)
+        return;
+    kd_usercf_space_dispose(&w->cf);
+    free(w->own);
+    free(w);
+}
+
+/* The subject of a question: I(u), newest interaction first. */
+static kd_rc subject_of(const kd_state *s, kd_reader_space *w, const uint32_t *slot, kd_ms now,
+                        kd_subject *out, kd_err *err)
+{
+    *out = (kd_subject){.now = now};
+    if (*slot == KD_NO_SLOT)
+        return KD_OK;
+    kd_entries e = kd_entries_of(&s->hist, *slot);
+    if (!kd_grow((void **)&w->own, &w->cap_own, e.n + 1, sizeof *w->own))
+        return kd_fail(err, KD_ENOMEM, "no memory for a history of %u", e.n);
+    uint32_t n = 0;
+    for (uint32_t k = e.n; k-- > 0;)
+        if ((e.word[k] & KD_REP) != 0)
+            w->own[n++] = kd_word_item(e.word[k]);
+    out->items = w->own;
+    out->n_items = n;
+    out->self = slot;
+    out->n_self = 1;
+    return KD_OK;
+}
+
+/* Purchased: a PAID entry later than the item's CANCELLED one, in H or below it. */
+static kd_rc exclude_own(const kd_recommender *r, kd_reader_space *w, uint32_t slot,
+                         const kd_subject *subject, kd_err *err)
+{
+    if (slot == KD_NO_SLOT || r->exclude == EXCLUDE_NONE)
+        return KD_OK;
+    kd_entries e = kd_entries_of(&r->state->hist, slot);
+    for (uint32_t k = 0; k < e.n; k++) {
+        if (kd_word_action(e.word[k]) != KD_PAID)
+            continue;
+        uint32_t item = kd_word_item(e.word[k]);
+        uint32_t c = kd_entries_find(&e, item, KD_CANCELLED);
+        if (c == e.n || kd_entry_time(&e, k) > kd_entry_time(&e, c))
+            KD_TRY(kd_usercf_exclude(&w->cf, item, err));
+    }
+    for (uint32_t k = 0; r->exclude == EXCLUDE_SEEN && k < subject->n_items; k++)
+        KD_TRY(kd_usercf_exclude(&w->cf, subject->items[k], err));
+    return KD_OK;
+}
+
+/* True if (score, id) of a comes before that of b in a list. */
+static bool is_better(const kd_state *s, double score_a, uint32_t a, double score_b, uint32_t b)
+{
+    return score_a != score_b ? score_a > score_b : kd_ids_cmp(&s->items, a, b) < 0;
+}
+
+typedef struct scored {
+    double score;
+    uint32_t item;
+    const char *part;
+} scored;
+
+/* The best `max` of the scored items, in order, by insertion: the bar is high after the first few. */
+static uint32_t take_best(const kd_state *s, const kd_usercf_space *w, scored *best, uint32_t max)
+{
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < w->n_items; k++) {
+        uint32_t item = w->items[k];
+        double score = w->score[item];
+        if (score < 0 || s->item[item].is_hidden)
+            continue;
+        if (n == max && !is_better(s, score, item, best[n - 1].score, best[n - 1].item))
+            continue;
+        uint32_t at = n < max ? n++ : n - 1;
+        for (; at > 0 && is_better(s, score, item, best[at - 1].score, best[at - 1].item); at--)
+            best[at] = best[at - 1];
+        best[at] = (scored){score, item, "usercf"};
+    }
+    return n;
+}
+
+static uint32_t fill_popular(const kd_recommender *r, kd_reader_space *w, scored *best, uint32_t n)
+{
+    const kd_state *s = r->state;
+    uint32_t n_top, from = n;
+    const uint32_t *top = kd_popular_top(w->popular, s, &n_top);
+    for (uint32_t k = 0; k < n_top && n < r->count; k++) {
+        uint32_t item = top[k];
+        if (w->cf.score[item] != 0.0) /* excluded, or in the list */
+            continue;
+        double share = (double)s->item[item].posting.n / s->shoppers.n_live;
+        best[n++] = (scored){r->fill_weight * share, item, "popularity"};
+    }
+    /* Filling keeps the order of the whole list, should a faded user-CF score be the smaller. */
+    for (uint32_t k = from; k < n; k++) {
+        scored x = best[k];
+        uint32_t at = k;
+        for (; at > 0 && is_better(s, x.score, x.item, best[at - 1].score, best[at - 1].item); at--)
+            best[at] = best[at - 1];
+        best[at] = x;
+    }
+    return n;
+}
+
+static kd_rc list_items(const kd_recommender *r, kd_reader_space *w, kd_arena *arena,
+                        kd_update *out, kd_err *err)
+{
+    scored *best = kd_arena_alloc(arena, r->count * sizeof *best);
+    kd_item *items = kd_arena_alloc(arena, r->count * sizeof *items);
+    if (best == NULL || items == NULL)
+        return kd_fail(err, KD_ENOMEM, "no room for a list of %u", r->count);
+    uint32_t n = take_best(r->state, &w->cf, best, r->count);
+    if (n < r->count && r->fill == FILL_POPULARITY)
+        n = fill_popular(r, w, best, n);
+    for (uint32_t k = 0; k < n; k++) {
+        items[k].item_id = kd_ids_get(&r->state->items, best[k].item);
+        items[k].score = best[k].score;
+        items[k].n_parts = 1;
+        items[k].parts[0] = (kd_part){best[k].part, best[k].score};
+        items[k].n_reasons = 0;
+        items[k].reasons = NULL;
+    }
+    out->items = items;
+    out->n_items = n;
+    return KD_OK;
+}
+
+kd_rc kd_recommender_answer(const kd_recommender *r, kd_reader_space *w, const kd_query *q,
+                            kd_arena *arena, kd_update *out, kd_err *err)
+{
+    const kd_state *s = r->state;
+    kd_update u = {.shopper_id = q->shopper_id,
+                   .time = q->time,
+                   .state_time = s->state_time == KD_MS_NONE ? q->time : s->state_time,
+                   .trigger = q->trigger,
+                   .event_id = q->event_id};
+    KD_TRY(kd_usercf_space_fit(&w->cf, s, err));
+    uint32_t slot = kd_state_shopper(s, q->shopper_id);
+    kd_subject subject;
+    KD_TRY(subject_of(s, w, &slot, q->time, &subject, err));
+    KD_TRY(kd_usercf_neighbours(s, &r->usercf, &subject, &w->cf, err));
+    kd_rc rc = exclude_own(r, w, slot, &subject, err);
+    uint32_t trigger = q->item_id.p == NULL ? KD_NO_SLOT : kd_state_item(s, q->item_id);
+    if (rc == KD_OK && trigger != KD_NO_SLOT)
+        rc = kd_usercf_exclude(&w->cf, trigger, err);
+    if (rc == KD_OK) {
+        kd_usercf_score(s, &r->usercf, &subject, &w->cf);
+        rc = list_items(r, w, arena, &u, err);
+    }
+    kd_usercf_clear(&w->cf);
+    if (rc == KD_OK)
+        *out = u;
+    return rc;
+}
+
+kd_rc kd_recommender_neighbours(const kd_recommender *r, kd_reader_space *w, const kd_query *q,
+                                kd_arena *arena, kd_similar *out, kd_err *err)
+{
+    const kd_state *s = r->state;
+    KD_TRY(kd_usercf_space_fit(&w->cf, s, err));
+    uint32_t slot = kd_state_shopper(s, q->shopper_id);
+    kd_subject subject;
+    KD_TRY(subject_of(s, w, &slot, q->time, &subject, err));
+    KD_TRY(kd_usercf_neighbours(s, &r->usercf, &subject, &w->cf, err));
+    kd_neighbour *near = kd_arena_alloc(arena, w->cf.n_near * sizeof *near);
+    if (near == NULL)
+        return kd_fail(err, KD_ENOMEM, "no room for %u neighbours", w->cf.n_near);
+    for (uint32_t k = 0; k < w->cf.n_near; k++)
+        near[k] = (kd_neighbour){kd_ids_get(&s->shoppers, w->cf.near[k].slot), w->cf.near[k].sim};
+    *out = (kd_similar){q->shopper_id, q->time, near, w->cf.n_near};
+    return KD_OK;
+}
+
+/* -- delivery state ------------------------------------------------------------------------------ */
+
+/* Everything a reader of the list sees: ids, scores and parts. */
+static uint64_t fingerprint(const kd_update *u)
+{
+    uint64_t h = 1;
+    for (uint32_t k = 0; k < u->n_items; k++) {
+        const kd_item *it = &u->items[k];
+        h = kd_hash64(it->item_id.p, it->item_id.n, h);
+        h = kd_hash64(&it->score, sizeof it->score, h);
+        for (uint32_t p = 0; p < it->n_parts; p++) {
+            h = kd_hash64(it->parts[p].name, strlen(it->parts[p].name), h);
+            h = kd_hash64(&it->parts[p].value, sizeof it->parts[p].value, h);
+        }
+    }
+    return h == 0 ? 1 : h;
+}
+
+bool kd_recommender_is_news(kd_recommender *r, const kd_update *u)
+{
+    kd_state *s = r->state;
+    uint32_t slot = kd_state_shopper(s, u->shopper_id);
+    if (slot == KD_NO_SLOT)
+        return true;
+    if (!kd_grow((void **)&s->published, &s->published_cap, s->hist.cap, sizeof *s->published))
+        return true; /* without a memory of it, publishing twice is the safe side */
+    uint64_t h = fingerprint(u);
+    if (s->published[slot] == h)
+        return false;
+    s->published[slot] = h;
+    return true;
+}
+
+kd_digest kd_recommender_digest(const kd_recommender *r)
+{
+    return r->state->digest;
+}
+
+kd_digest kd_recommender_digest_slow(const kd_recommender *r)
+{
+    return kd_state_digest_slow(r->state);
+}
+
+const kd_stat *kd_recommender_stats(kd_recommender *r)
+{
+    const kd_state *s = r->state;
+    kd_state_memory m;
+    kd_state_memory_of(s, &m);
+    const kd_stat rows[] = {
+        {"shoppers", s->shoppers.n_live, "count"},
+        {"items", s->items.n_live, "count"},
+        {"interactions", s->n_entries, "count"},
+        {"postings", s->n_postings, "count"},
+        {"tombstones", s->tombs.n, "count"},
+        {"expired", s->n_expired, "count"},
+        {"forgotten", r->n_forgotten, "count"},
+        {"memory.histories", (int64_t)m.histories, "bytes"},
+        {"memory.postings", (int64_t)m.postings, "bytes"},
+        {"memory.directories", (int64_t)m.directories, "bytes"},
+        {"memory.shopper-slots", (int64_t)m.shopper_slots, "bytes"},
+        {"memory.item-slots", (int64_t)m.item_slots, "bytes"},
+        {"memory.other", (int64_t)m.other, "bytes"},
+        {"memory.total", (int64_t)m.total, "bytes"},
+        {"memory.id-strings", (int64_t)m.id_text, "bytes"},
+        {"memory.catalogue", (int64_t)m.catalog_text, "bytes"},
+        {NULL, 0, NULL},
+    };
+    _Static_assert(sizeof rows <= sizeof r->stats, "N_STATS");
+    memcpy(r->stats, rows, sizeof rows);
+    return r->stats;
+}

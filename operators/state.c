@@ -1,0 +1,436 @@
+#include "operators/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "operators/popularity.h"
+#include "operators/state_internal.h"
+
+kd_rc kd_state_new(const kd_state_options *opt, kd_state **out, kd_err *err)
+{
+    KD_ASSERT(opt->history_max >= 1 && opt->history_max <= KD_HISTORY_LIMIT &&
+              opt->purchases_max <= KD_HISTORY_LIMIT && opt->retention_ms >= 0);
+    kd_state *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return kd_fail(err, KD_ENOMEM, "no memory for the state");
+    s->opt = *opt;
+    s->state_time = KD_MS_NONE;
+    s->horizon_base = KD_MS_NONE;
+    kd_tombstones_init(&s->tombs, opt->tombstone_key);
+    kd_rc rc = kd_ids_init(&s->shoppers, UINT32_MAX - 1, err);
+    if (rc == KD_OK)
+        rc = kd_ids_init(&s->items, KD_ITEM_LIMIT - 1, err);
+    if (rc == KD_OK)
+        rc = kd_histories_init(&s->hist, err);
+    s->postings = kd_slab_new();
+    s->catalog_text = kd_slab_new();
+    if (rc == KD_OK && (s->postings == NULL || s->catalog_text == NULL))
+        rc = kd_fail(err, KD_ENOMEM, "no memory for the state");
+    if (rc != KD_OK) {
+        kd_state_free(s);
+        return rc;
+    }
+    *out = s;
+    return KD_OK;
+}
+
+void kd_state_free(kd_state *s)
+{
+    if (s == NULL)
+        return;
+    for (uint32_t i = 0; i < s->item_cap; i++)
+        free(s->item[i].posting.dir);
+    kd_ids_dispose(&s->shoppers);
+    kd_ids_dispose(&s->items);
+    kd_histories_dispose(&s->hist);
+    kd_slab_free(s->postings);
+    kd_slab_free(s->catalog_text);
+    kd_expiry_dispose(&s->expiry);
+    kd_tombstones_dispose(&s->tombs);
+    free(s->item);
+    free(s->pop_head);
+    free(s->published);
+    free(s);
+}
+
+uint32_t kd_state_shopper(const kd_state *s, kd_str id)
+{
+    return kd_ids_find(&s->shoppers, id, kd_ids_hash(id));
+}
+
+uint32_t kd_state_item(const kd_state *s, kd_str id)
+{
+    return kd_ids_find(&s->items, id, kd_ids_hash(id));
+}
+
+kd_ms kd_state_horizon(const kd_state *s)
+{
+    if (s->opt.retention_ms == 0 || s->horizon_base == KD_MS_NONE)
+        return KD_MS_NONE;
+    return s->horizon_base - s->opt.retention_ms;
+}
+
+kd_posting_ctx kd_state_posting_ctx(kd_state *s, uint32_t item)
+{
+    return (kd_posting_ctx){s->postings, &s->spare_chunk, &s->hist, &s->shoppers, item};
+}
+
+kd_digest kd_state_entry_digest(const kd_state *s, uint32_t u, uint32_t word, kd_ms time)
+{
+    uint64_t x[3] = {s->shoppers.hash[u], s->items.hash[kd_word_item(word)],
+                     (uint64_t)time << 3 | (uint64_t)kd_word_action(word)};
+    return kd_hash128(x, sizeof x, 1);
+}
+
+/* -- items ------------------------------------------------------------------------------------ */
+
+kd_rc kd_state_item_intern(kd_state *s, kd_str id, uint32_t *out, bool *is_new, kd_err *err)
+{
+    uint32_t i;
+    KD_TRY(kd_ids_intern(&s->items, id, kd_ids_hash(id), &i, is_new, err));
+    if (!kd_grow((void **)&s->item, &s->item_cap, i + 1, sizeof *s->item)) {
+        kd_ids_release(&s->items, i);
+        return kd_fail(err, KD_ENOMEM, "no memory for %u items", i + 1);
+    }
+    *out = i;
+    return KD_OK;
+}
+
+void kd_state_item_unref(kd_state *s, uint32_t i)
+{
+    kd_item_state *it = &s->item[i];
+    if (it->refs > 0 && --it->refs > 0)
+        return;
+    kd_posting_ctx x = kd_state_posting_ctx(s, i);
+    kd_posting_dispose(&x, &it->posting);
+    *it = (kd_item_state){0};
+    kd_ids_release(&s->items, i);
+}
+
+/* u's key in P(i) goes from `before` to `after`; KD_MS_NONE = not in P(i). */
+static void set_posting(kd_state *s, uint32_t i, uint32_t u, kd_ms before, kd_ms after)
+{
+    if (before == after)
+        return;
+    kd_posting *p = &s->item[i].posting;
+    kd_posting_ctx x = kd_state_posting_ctx(s, i);
+    uint32_t n = p->n;
+    if (before == KD_MS_NONE)
+        kd_posting_insert(&x, p, u, after);
+    else if (after == KD_MS_NONE)
+        kd_posting_remove(&x, p, u, before);
+    else
+        kd_posting_move(&x, p, u, before, after);
+    if (p->n != n) {
+        s->n_postings += p->n > n ? 1 : -1;
+        s->hist.n_items[u] = (uint16_t)(s->hist.n_items[u] + p->n - n);
+        kd_popularity_changed(s, i, n);
+    }
+}
+
+/* -- what is live ------------------------------------------------------------------------------ */
+
+/* Marks the latest live entry of the item in H with KD_REP (and KD_MULTI), unmarks the others.
+ * Returns the marked entry's time, KD_MS_NONE if the item is not in I(u). */
+static kd_ms relabel(const kd_state *s, uint32_t u, uint32_t item)
+{
+    kd_entries e = kd_entries_of(&s->hist, u);
+    uint32_t begin = kd_history_begin(&e, s->opt.history_max);
+    kd_ms cancelled = KD_MS_NONE;
+    for (uint32_t k = 0; k < e.n; k++) {
+        if (kd_word_item(e.word[k]) != item)
+            continue;
+        e.word[k] &= ~(KD_REP | KD_MULTI);
+        if (kd_word_action(e.word[k]) == KD_CANCELLED)
+            cancelled = kd_entry_time(&e, k);
+    }
+    uint32_t rep = e.n;
+    for (uint32_t k = e.n; k-- > begin;) {
+        if (kd_word_item(e.word[k]) != item)
+            continue;
+        kd_action a = kd_word_action(e.word[k]);
+        if (a == KD_CANCELLED || (a == KD_PAID && kd_entry_time(&e, k) <= cancelled))
+            continue;
+        if (rep == e.n) {
+            rep = k;
+            e.word[k] |= KD_REP;
+        } else {
+            e.word[rep] |= KD_MULTI;
+        }
+    }
+    return rep == e.n ? KD_MS_NONE : kd_entry_time(&e, rep);
+}
+
+static kd_ms rep_time(const kd_entries *e, uint32_t item)
+{
+    uint32_t k = kd_entries_rep(e, item);
+    return k == e->n ? KD_MS_NONE : kd_entry_time(e, k);
+}
+
+/* -- removing ---------------------------------------------------------------------------------- */
+
+/* Takes entry k out of the list, the digest and the item's references; not out of P. */
+static void drop_entry(kd_state *s, uint32_t u, uint32_t k)
+{
+    kd_entries e = kd_entries_of(&s->hist, u);
+    uint32_t word = e.word[k];
+    kd_digest_sub(&s->digest, kd_state_entry_digest(s, u, word, kd_entry_time(&e, k)));
+    kd_history_remove(&s->hist, u, k, 1);
+    s->n_entries--;
+    kd_state_item_unref(s, kd_word_item(word));
+}
+
+/* A shopper without entries leaves nothing behind but a tombstone, if there is one. */
+static void release_shopper(kd_state *s, uint32_t u)
+{
+    KD_ASSERT(s->hist.n_items[u] == 0 && s->hist.shopper[u].n == 0);
+    kd_history_shrink(&s->hist, u);
+    s->hist.last[u] = KD_MS_NONE;
+    if (u < s->published_cap)
+        s->published[u] = 0;
+    kd_expiry_remove(&s->expiry, u);
+    kd_ids_release(&s->shoppers, u);
+}
+
+/* Removes u's entries before `time` (they are the head of the list). Returns how many. */
+static uint32_t cut(kd_state *s, uint32_t u, kd_ms time, int64_t *out_postings)
+{
+    uint32_t n = 0;
+    for (;;) {
+        kd_entries e = kd_entries_of(&s->hist, u);
+        if (e.n == 0 || kd_entry_time(&e, 0) >= time)
+            break;
+        uint32_t word = e.word[0], item = kd_word_item(word);
+        if ((word & KD_REP) != 0) { /* the latest live one goes, so no other is left */
+            set_posting(s, item, u, kd_entry_time(&e, 0), KD_MS_NONE);
+            (*out_postings)++;
+        }
+        drop_entry(s, u, 0);
+        if ((word & KD_REP) == 0 && kd_state_shopper_has(s, u, item))
+            (void)relabel(s, u, item); /* KD_MULTI of the one that stays */
+        n++;
+    }
+    if (s->hist.shopper[u].n == 0) {
+        release_shopper(s, u);
+    } else if (n > 0) {
+        kd_history_shrink(&s->hist, u);
+    }
+    return n;
+}
+
+bool kd_state_shopper_has(const kd_state *s, uint32_t u, uint32_t item)
+{
+    kd_entries e = kd_entries_of(&s->hist, u);
+    for (uint32_t k = 0; k < e.n; k++)
+        if (kd_word_item(e.word[k]) == item)
+            return true;
+    return false;
+}
+
+/* -- time -------------------------------------------------------------------------------------- */
+
+/* Tombstones go by whole days, so that they are looked through once a day and not per event. */
+static kd_ms day_of(kd_ms t)
+{
+    return t - ((t % KD_MS_DAY) + KD_MS_DAY) % KD_MS_DAY;
+}
+
+static void expire(kd_state *s, kd_ms old_horizon)
+{
+    kd_ms horizon = kd_state_horizon(s);
+    if (horizon == KD_MS_NONE || horizon == old_horizon)
+        return;
+    uint32_t u;
+    kd_ms key;
+    int64_t postings = 0;
+    while (kd_expiry_first(&s->expiry, &u, &key) && key < horizon) {
+        kd_entries e = kd_entries_of(&s->hist, u);
+        kd_ms oldest = kd_entry_time(&e, 0);
+        if (oldest < horizon) {
+            uint32_t left = e.n;
+            uint32_t n = cut(s, u, horizon, &postings);
+            s->n_expired += n;
+            if (n == left)
+                continue;
+            e = kd_entries_of(&s->hist, u);
+            oldest = kd_entry_time(&e, 0);
+        }
+        kd_expiry_raise(&s->expiry, u, oldest);
+    }
+    if (s->tombs.n > 0 && (old_horizon == KD_MS_NONE || day_of(horizon) != day_of(old_horizon)))
+        kd_tombstones_expire(&s->tombs, day_of(horizon), &s->digest);
+}
+
+/* Notes an accepted record's times and lets go of what the horizon has passed. */
+void kd_state_advance(kd_state *s, kd_ms time, kd_ms ts)
+{
+    if (time > s->state_time)
+        s->state_time = time;
+    kd_ms base = time < ts ? time : ts;
+    if (base <= s->horizon_base)
+        return;
+    kd_ms old = kd_state_horizon(s);
+    s->horizon_base = base;
+    expire(s, old);
+}
+
+/* -- one interaction ---------------------------------------------------------------------------- */
+
+/* What inserting (time, item, action) will do to u's list. */
+typedef struct plan {
+    uint32_t old;     /* place of the entry that it replaces, or n */
+    uint32_t place;   /* where it goes once `old` is out */
+    uint32_t leaver;  /* place of the entry that it pushes out of H, or n; before any change */
+    bool is_kept;     /* false: below H, and not a purchase within purchases.max */
+} plan;
+
+static uint32_t count_purchases(const kd_entries *e, uint32_t from)
+{
+    uint32_t n = 0;
+    for (uint32_t k = from; k < e->n; k++)
+        n += kd_action_is_purchase(kd_word_action(e->word[k]));
+    return n;
+}
+
+static plan plan_insert(const kd_state *s, const kd_entries *e, uint32_t old, uint32_t item,
+                        kd_action action, kd_ms time)
+{
+    plan p = {.old = old, .leaver = e->n, .is_kept = true};
+    uint32_t begin = kd_history_begin(e, s->opt.history_max);
+    uint32_t place = kd_entries_place(e, &s->items, time, item, action);
+    p.place = place - (old < place);
+    bool was_in_h = old < e->n && old >= begin;
+    bool is_full = e->n - begin == s->opt.history_max;
+    if (was_in_h || !is_full)
+        return p;
+    /* H is full and the entry is not in it: either it pushes out the first of H, or it stays below. */
+    if (place > begin)
+        p.leaver = begin;
+    else
+        p.is_kept = kd_action_is_purchase(action) &&
+                    count_purchases(e, place) - (old < e->n && old >= place) <
+                        s->opt.purchases_max;
+    return p;
+}
+
+/* After an insert: the one that left H stays only as a purchase, and only purchases.max of those. */
+static void trim(kd_state *s, uint32_t u)
+{
+    kd_entries e = kd_entries_of(&s->hist, u);
+    uint32_t begin = kd_history_begin(&e, s->opt.history_max);
+    if (begin > 0 && !kd_action_is_purchase(kd_word_action(e.word[begin - 1]))) {
+        drop_entry(s, u, begin - 1);
+        e = kd_entries_of(&s->hist, u);
+        begin--;
+    }
+    if (begin > 0 && count_purchases(&e, 0) > s->opt.purchases_max)
+        drop_entry(s, u, 0);
+}
+
+/* Everything that can fail, before anything is changed. */
+static kd_rc make_room(kd_state *s, uint32_t u, uint32_t i, uint32_t other, kd_err *err)
+{
+    KD_TRY(kd_history_room(&s->hist, u, err));
+    kd_posting_ctx x = kd_state_posting_ctx(s, i);
+    KD_TRY(kd_posting_room(&x, &s->item[i].posting, err));
+    if (other != KD_NO_SLOT) {
+        x = kd_state_posting_ctx(s, other);
+        KD_TRY(kd_posting_room(&x, &s->item[other].posting, err));
+    }
+    KD_TRY(kd_popularity_room(s, s->item[i].posting.n + 1, err));
+    if (s->opt.retention_ms > 0)
+        KD_TRY(kd_expiry_reserve(&s->expiry, u, err));
+    return KD_OK;
+}
+
+static kd_rc insert(kd_state *s, uint32_t u, uint32_t i, kd_action action, kd_ms time,
+                    bool *out_changed, kd_err *err)
+{
+    kd_entries e = kd_entries_of(&s->hist, u);
+    uint32_t old = kd_entries_find(&e, i, action);
+    if (old < e.n && kd_entry_time(&e, old) >= time)
+        return KD_OK;
+    plan p = plan_insert(s, &e, old, i, action, time);
+    if (!p.is_kept)
+        return KD_OK;
+    uint32_t other = p.leaver < e.n ? kd_word_item(e.word[p.leaver]) : KD_NO_SLOT;
+    KD_TRY(make_room(s, u, i, other == i ? KD_NO_SLOT : other, err));
+
+    e = kd_entries_of(&s->hist, u);
+    kd_ms before_i = rep_time(&e, i);
+    kd_ms before_other = other == KD_NO_SLOT || other == i ? KD_MS_NONE : rep_time(&e, other);
+    s->item[i].refs++;
+    if (p.old < e.n)
+        drop_entry(s, u, p.old);
+    kd_history_insert(&s->hist, u, p.place, time, i, action);
+    s->n_entries++;
+    e = kd_entries_of(&s->hist, u);
+    kd_digest_add(&s->digest, kd_state_entry_digest(s, u, e.word[p.place], time));
+    s->hist.last[u] = kd_entry_time(&e, e.n - 1);
+
+    if (other != KD_NO_SLOT && other != i)
+        set_posting(s, other, u, before_other, relabel(s, u, other));
+    set_posting(s, i, u, before_i, relabel(s, u, i));
+    trim(s, u);
+    if (s->opt.retention_ms > 0)
+        kd_expiry_note(&s->expiry, u, time);
+    *out_changed = true;
+    return KD_OK;
+}
+
+kd_rc kd_state_interact(kd_state *s, kd_str shopper, kd_str item, kd_action action, kd_ms time,
+                        kd_ms ts, kd_applied *out, kd_err *err)
+{
+    if (s->tombs.n > 0 && time <= kd_tombstones_get(&s->tombs, shopper)) {
+        out->refused = true;
+        return KD_OK;
+    }
+    kd_state_advance(s, time, ts);
+    kd_ms horizon = kd_state_horizon(s);
+    if (horizon != KD_MS_NONE && time < horizon) {
+        out->late = true;
+        return KD_OK;
+    }
+    uint32_t u, i = KD_NO_SLOT;
+    bool new_u = false, new_i = false;
+    KD_TRY(kd_ids_intern(&s->shoppers, shopper, kd_ids_hash(shopper), &u, &new_u, err));
+    kd_rc rc = kd_histories_reserve(&s->hist, u, err);
+    if (rc == KD_OK)
+        rc = kd_state_item_intern(s, item, &i, &new_i, err);
+    if (rc == KD_OK)
+        rc = insert(s, u, i, action, time, &out->changed, err);
+    if (s->hist.cap > u && s->hist.shopper[u].n == 0)
+        release_shopper(s, u);
+    else if (rc != KD_OK && new_u)
+        kd_ids_release(&s->shoppers, u);
+    if (i != KD_NO_SLOT && new_i && s->item[i].refs == 0)
+        kd_state_item_unref(s, i);
+    return rc;
+}
+
+kd_rc kd_state_forget(kd_state *s, kd_str shopper, kd_ms time, kd_ms ts, kd_applied *out,
+                      kd_err *err)
+{
+    kd_state_advance(s, time, ts);
+    kd_digest before = s->digest;
+    kd_ms horizon = kd_state_horizon(s), old;
+    out->late = horizon != KD_MS_NONE && time < day_of(horizon);
+    if (!out->late) { /* else the horizon refuses all that the tombstone would */
+        KD_TRY(kd_tombstones_set(&s->tombs, shopper, time, &old, err));
+        out->changed = time > old;
+        if (out->changed && old != KD_MS_NONE)
+            kd_digest_sub(&s->digest, kd_tombstone_digest(&s->tombs, shopper, old));
+        if (out->changed)
+            kd_digest_add(&s->digest, kd_tombstone_digest(&s->tombs, shopper, time));
+    }
+    uint32_t u = kd_state_shopper(s, shopper);
+    int64_t postings = 0, entries = 0;
+    if (u != KD_NO_SLOT)
+        entries = cut(s, u, time + 1, &postings);
+    out->is_forget = true;
+    out->receipt.interactions = entries;
+    out->receipt.postings = postings;
+    out->receipt.before = before;
+    out->receipt.after = s->digest;
+    return KD_OK;
+}

@@ -1,0 +1,107 @@
+/* state.h - the interaction state: who did what when, kept both ways (H by shopper, P by item).
+ *
+ * State is a set (DESIGN section 2): an interaction is keyed (shopper, item, action), its value is
+ * the latest event time seen. Everything here is a function of the set of accepted records.
+ *
+ * Kept for shopper u, oldest first by (time, item id bytes, action):
+ *   H(u)  the greatest history.max entries (the tail of the list)
+ *   older purchases and cancellations before them, up to purchases.max of those two actions
+ *   I(u)  the items with a live entry in H(u); PAID is live iff t(PAID) > t(CANCELLED), CANCELLED
+ *         never is. Exactly one entry of each item of I(u) carries KD_REP: its latest live one.
+ * Kept for item i: P(i) = { u : i in I(u) }, ordered by (time of u's KD_REP entry, id bytes of u).
+ *
+ * I1  P is exactly the inverse of I                       (kd_state_sane)
+ * I2  n_items[u] = |I(u)|; last[u] = time of u's newest entry
+ * I3  every live shopper slot has at least one entry; every live item slot has refs > 0
+ * I4  digest = the sum of the hashes of all entries, tombstones and catalogue entries
+ * I5  no entry's time is before the horizon, or at or before its shopper's tombstone
+ * Memory: 10 bytes an entry, 4 bytes a posting, rounded up to block sizes; see kd_state_memory.
+ * @thread one writer; any readers between writes
+ */
+#ifndef KD_STATE_H
+#define KD_STATE_H
+
+#include "base/buf.h"
+#include "operators/audience.h"
+#include "operators/expiry.h"
+#include "operators/history.h"
+#include "operators/ids.h"
+#include "operators/kd_op.h"
+#include "operators/tombstones.h"
+
+typedef struct kd_state_options {
+    uint32_t history_max;   /* 1..KD_HISTORY_LIMIT */
+    uint32_t purchases_max; /* 0..KD_HISTORY_LIMIT */
+    int64_t retention_ms;   /* 0 = for ever */
+    unsigned char tombstone_key[KD_TOMBSTONE_KEY];
+} kd_state_options;
+
+typedef struct kd_catalog_entry kd_catalog_entry;
+
+typedef struct kd_item_state {
+    kd_posting posting;
+    uint32_t refs;    /* entries that name the item, plus one for a catalogue entry */
+    uint32_t catalog; /* block of the catalogue entry, 0 = none */
+    uint32_t catalog_bytes;
+    bool is_hidden; /* removed from the catalogue, or not available: never recommended */
+    uint32_t pop_prev, pop_next; /* in the list of items with the same |P(i)| (popularity.h) */
+} kd_item_state;
+
+struct kd_state {
+    kd_state_options opt;
+    kd_ids shoppers, items;
+    kd_histories hist;      /* by shopper slot */
+    kd_item_state *item;    /* [item_cap] by item slot */
+    uint32_t item_cap;
+    kd_slab *postings;      /* owned: posting chunks */
+    uint32_t spare_chunk;   /* block put aside for the next split of a posting list, 0 = none */
+    kd_slab *catalog_text;  /* owned: catalogue entries */
+    kd_expiry expiry;       /* by shopper slot; used with retention only */
+    kd_tombstones tombs;
+    uint32_t *pop_head;     /* [pop_cap] by |P(i)|: first item with that many shoppers */
+    uint32_t pop_cap, pop_max;
+    uint64_t pop_version;   /* raised whenever a |P(i)| or is_hidden changes */
+    uint64_t *published;    /* [published_cap] delivery state by shopper slot, 0 = none */
+    uint32_t published_cap;
+    kd_ms state_time;       /* newest event time of an accepted event or forget request */
+    kd_ms horizon_base;     /* max(min(event time, record timestamp)) */
+    int64_t n_entries, n_postings, n_expired;
+    kd_digest digest;
+};
+
+KD_CHECK kd_rc kd_state_new(const kd_state_options *opt, kd_state **out, kd_err *err);
+void kd_state_free(kd_state *s);
+
+/* One interaction. out->late: before the horizon; out->refused: behind the shopper's tombstone.
+ * KD_ENOMEM leaves the state as it was. */
+KD_CHECK kd_rc kd_state_interact(kd_state *s, kd_str shopper, kd_str item, kd_action action,
+                                 kd_ms time, kd_ms ts, kd_applied *out, kd_err *err);
+
+/* Removes what the shopper did up to and at `time` and keeps a tombstone. Fills out->receipt's
+ * counts and digests. */
+KD_CHECK kd_rc kd_state_forget(kd_state *s, kd_str shopper, kd_ms time, kd_ms ts, kd_applied *out,
+                               kd_err *err);
+
+/* Last writer by (time, canonical bytes). out->refused: an older version. */
+KD_CHECK kd_rc kd_state_catalog(kd_state *s, const kd_record *rec, kd_applied *out, kd_err *err);
+
+/* The slot of a shopper that has entries, or KD_NO_SLOT. */
+uint32_t kd_state_shopper(const kd_state *s, kd_str id);
+uint32_t kd_state_item(const kd_state *s, kd_str id);
+
+/* Everything before this time is out of the state; KD_MS_NONE without retention. */
+kd_ms kd_state_horizon(const kd_state *s);
+
+/* The digest by a full pass (slow twin of s->digest). */
+kd_digest kd_state_digest_slow(const kd_state *s);
+/* All invariants by a full pass; false after printing the first broken one to stderr. */
+bool kd_state_sane(const kd_state *s);
+
+/* Bytes by component. Everything but id strings and catalogue text is counted in `total`. */
+typedef struct kd_state_memory {
+    size_t histories, postings, directories, shopper_slots, item_slots, other, total;
+    size_t id_text, catalog_text;
+} kd_state_memory;
+void kd_state_memory_of(const kd_state *s, kd_state_memory *out);
+
+#endif

@@ -1,0 +1,159 @@
+/* state_check.c - the slow twins of state.c: every invariant and the digest by a full pass, and the
+ * memory by component. For tests, `--verify` and reports.   @thread loop
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "operators/state_internal.h"
+
+static bool broken(const char *what, uint32_t slot)
+{
+    fprintf(stderr, "state: %s (slot %u)\n", what, slot);
+    return false;
+}
+
+kd_digest kd_state_digest_slow(const kd_state *s)
+{
+    kd_digest sum = kd_tombstones_digest(&s->tombs);
+    for (uint32_t u = 0; u < s->hist.cap; u++) {
+        kd_entries e = kd_entries_of(&s->hist, u);
+        for (uint32_t k = 0; k < e.n; k++)
+            kd_digest_add(&sum, kd_state_entry_digest(s, u, e.word[k], kd_entry_time(&e, k)));
+    }
+    for (uint32_t i = 0; i < s->item_cap; i++)
+        if (s->item[i].catalog != 0)
+            kd_digest_add(&sum, kd_state_catalog_digest(s, i));
+    return sum;
+}
+
+static bool posting_has(const kd_state *s, uint32_t i, uint32_t u)
+{
+    for (uint32_t c = 0;; c++) {
+        kd_run run = kd_posting_recent(s->postings, &s->item[i].posting, c, UINT32_MAX);
+        if (run.n == 0)
+            return false;
+        for (uint32_t k = 0; k < run.n; k++)
+            if (run.slot[k] == u)
+                return true;
+    }
+}
+
+/* The definition of I(u), word for word. */
+static bool is_live(const kd_entries *e, uint32_t k)
+{
+    kd_action a = kd_word_action(e->word[k]);
+    if (a != KD_PAID)
+        return a != KD_CANCELLED;
+    for (uint32_t j = 0; j < e->n; j++)
+        if (kd_word_item(e->word[j]) == kd_word_item(e->word[k]) &&
+            kd_word_action(e->word[j]) == KD_CANCELLED && kd_entry_time(e, j) >= kd_entry_time(e, k))
+            return false;
+    return true;
+}
+
+static bool sane_shopper(const kd_state *s, uint32_t u, int64_t *entries, uint32_t *refs)
+{
+    kd_entries e = kd_entries_of(&s->hist, u);
+    uint32_t begin = kd_history_begin(&e, s->opt.history_max), n_items = 0, n_purchases = 0;
+    for (uint32_t k = 0; k < e.n; k++) {
+        uint32_t item = kd_word_item(e.word[k]);
+        kd_ms t = kd_entry_time(&e, k);
+        refs[item]++;
+        n_purchases += kd_action_is_purchase(kd_word_action(e.word[k]));
+        if (k > 0) {
+            kd_ms before = kd_entry_time(&e, k - 1);
+            int c = kd_ids_cmp(&s->items, kd_word_item(e.word[k - 1]), item);
+            if (before > t || (before == t && c > 0) ||
+                (before == t && c == 0 &&
+                 kd_word_action(e.word[k - 1]) >= kd_word_action(e.word[k])))
+                return broken("entries out of order", u);
+        }
+        bool has_later = false, has_other = false;
+        for (uint32_t j = begin; j < e.n; j++)
+            if (j != k && kd_word_item(e.word[j]) == item && is_live(&e, j)) {
+                has_later |= j > k;
+                has_other = true;
+            }
+        bool is_rep = k >= begin && is_live(&e, k) && !has_later;
+        if (is_rep != ((e.word[k] & KD_REP) != 0))
+            return broken("KD_REP is not the latest live entry", u);
+        if ((is_rep && has_other) != ((e.word[k] & KD_MULTI) != 0))
+            return broken("KD_MULTI does not say whether there are others", u);
+        if (is_rep && !posting_has(s, item, u))
+            return broken("I1: the shopper is missing from P(i)", u);
+        n_items += is_rep;
+        if (k < begin && !kd_action_is_purchase(kd_word_action(e.word[k])))
+            return broken("an entry below H is no purchase", u);
+    }
+    if (n_purchases > s->opt.purchases_max && begin > 0)
+        return broken("more purchases than purchases.max below H", u);
+    if (e.n > 0 && s->hist.last[u] != kd_entry_time(&e, e.n - 1))
+        return broken("I2: last is not the newest entry's time", u);
+    if (e.n > 0 && s->opt.retention_ms > 0 && kd_entry_time(&e, 0) < kd_state_horizon(s))
+        return broken("I5: an entry is before the horizon", u);
+    if (n_items != s->hist.n_items[u])
+        return broken("I2: n_items is not |I(u)|", u);
+    if (e.n > 0 && kd_entry_time(&e, 0) <=
+                       kd_tombstones_get(&s->tombs, kd_ids_get(&s->shoppers, u)))
+        return broken("I5: an entry is behind its tombstone", u);
+    *entries += e.n;
+    return true;
+}
+
+static bool sane_item(const kd_state *s, uint32_t i, uint32_t refs, int64_t *postings)
+{
+    const kd_item_state *it = &s->item[i];
+    if (it->refs != refs + (it->catalog != 0))
+        return broken("I3: refs of the item", i);
+    kd_posting_ctx x = {s->postings, NULL, &s->hist, &s->shoppers, i};
+    if (it->posting.n > 0 && !kd_posting_sane(&x, &it->posting))
+        return broken("posting list", i);
+    *postings += it->posting.n;
+    bool is_listed = false;
+    for (uint32_t at = it->posting.n < s->pop_cap ? s->pop_head[it->posting.n] : 0; at != 0;
+         at = s->item[at - 1].pop_next)
+        is_listed |= at == i + 1;
+    if (it->refs > 0 && is_listed != (it->posting.n > 0 && !it->is_hidden))
+        return broken("popularity list", i);
+    return true;
+}
+
+bool kd_state_sane(const kd_state *s)
+{
+    uint32_t *refs = calloc((size_t)s->item_cap + 1, sizeof *refs);
+    if (refs == NULL)
+        return broken("no memory for the check", 0);
+    int64_t entries = 0, postings = 0;
+    bool ok = true;
+    for (uint32_t u = 0; ok && u < s->hist.cap; u++)
+        if (s->hist.shopper[u].n > 0)
+            ok = sane_shopper(s, u, &entries, refs);
+    for (uint32_t i = 0; ok && i < s->item_cap; i++)
+        ok = sane_item(s, i, refs[i], &postings);
+    free(refs);
+    if (ok && (entries != s->n_entries || postings != s->n_postings))
+        ok = broken("counts of entries and postings", 0);
+    if (ok && !kd_digest_eq(s->digest, kd_state_digest_slow(s)))
+        ok = broken("I4: the digest", 0);
+    return ok;
+}
+
+void kd_state_memory_of(const kd_state *s, kd_state_memory *out)
+{
+    *out = (kd_state_memory){0};
+    out->histories = kd_slab_held_bytes(s->hist.blocks);
+    out->postings = kd_slab_held_bytes(s->postings);
+    for (uint32_t i = 0; i < s->item_cap; i++)
+        out->directories += kd_posting_dir_bytes(&s->item[i].posting);
+    out->shopper_slots = (size_t)s->hist.cap * (sizeof *s->hist.shopper + sizeof *s->hist.n_items +
+                                                sizeof *s->hist.last) +
+                         kd_ids_bytes(&s->shoppers) + s->published_cap * sizeof *s->published;
+    out->item_slots = (size_t)s->item_cap * sizeof *s->item + kd_ids_bytes(&s->items);
+    out->other = (size_t)s->pop_cap * sizeof *s->pop_head +
+                 (size_t)s->expiry.cap_slots * 16 + (size_t)s->tombs.cap * sizeof *s->tombs.table;
+    out->total = out->histories + out->postings + out->directories + out->shopper_slots +
+                 out->item_slots + out->other;
+    out->id_text = kd_ids_text_bytes(&s->shoppers) + kd_ids_text_bytes(&s->items);
+    out->catalog_text = kd_slab_held_bytes(s->catalog_text);
+}

@@ -1,0 +1,21 @@
+/* state_internal.h - what state.c, catalog.c, popularity.c and state_check.c share.
+ * @thread one writer
+ */
+#ifndef KD_STATE_INTERNAL_H
+#define KD_STATE_INTERNAL_H
+
+#include "operators/state.h"
+
+kd_posting_ctx kd_state_posting_ctx(kd_state *s, uint32_t item);
+/* The hash that an entry adds to the state digest. */
+kd_digest kd_state_entry_digest(const kd_state *s, uint32_t u, uint32_t word, kd_ms time);
+KD_CHECK kd_rc kd_state_item_intern(kd_state *s, kd_str id, uint32_t *out, bool *is_new,
+                                    kd_err *err);
+/* Gives back one reference; the last one frees the slot. With refs == 0 (a fresh slot) frees it. */
+void kd_state_item_unref(kd_state *s, uint32_t i);
+bool kd_state_shopper_has(const kd_state *s, uint32_t u, uint32_t item);
+void kd_state_advance(kd_state *s, kd_ms time, kd_ms ts);
+/* The hash that a catalogue entry adds to the state digest. */
+kd_digest kd_state_catalog_digest(const kd_state *s, uint32_t i);
+
+#endif

@@ -1,0 +1,97 @@
+/* usercf_core.h - user-based collaborative filtering on the state: gather, neighbours, scores.
+ * Pure functions on state; all memory is the reader's own space. DESIGN section 3.
+ *
+ *   gather      c(v) = number of items i of the subject with v in P_m(i)       O(|I(u)| * m)
+ *   neighbours  the k best v by (similarity, most recent activity, id bytes), greatest first
+ *   score       s(i) = sum over neighbours v, in that order, of sim(v) * weight(v, i)
+ *
+ * The subject is a list of items and the shoppers that it is (a user and its linked sessions), so
+ * that a question about somebody unknown is asked the same way.
+ * @thread any worker: reads state, writes its space
+ */
+#ifndef KD_USERCF_CORE_H
+#define KD_USERCF_CORE_H
+
+#include "operators/state.h"
+
+typedef enum kd_similarity {
+    KD_JACCARD,
+    KD_COSINE,
+} kd_similarity;
+
+typedef struct kd_usercf_options {
+    kd_similarity similarity;
+    uint32_t neighbours;   /* k >= 1 */
+    uint32_t overlap_min;  /* least c of a neighbour, >= 1 */
+    uint32_t audience_max; /* m >= 1 */
+    double weight[KD_ACTIONS]; /* of an interaction by its action; CANCELLED is not used */
+    int64_t half_life_ms;  /* 0 = none: weight of an interaction halves with this age */
+    bool is_plain;         /* all weights 1 and no half-life: kd_usercf_options_ready sets it */
+} kd_usercf_options;
+
+void kd_usercf_options_ready(kd_usercf_options *o);
+
+/* What the list is for. */
+typedef struct kd_subject {
+    const uint32_t *items; /* distinct slots; I(u) */
+    uint32_t n_items;
+    const uint32_t *self;  /* slots that are the shopper itself: no neighbours */
+    uint32_t n_self;
+    kd_ms now;             /* ages count from here */
+} kd_subject;
+
+typedef struct kd_near {
+    double rank;   /* orders as the similarity does, exactly (see kd_similarity_rank) */
+    double sim;
+    kd_ms last;
+    uint32_t slot;
+    uint32_t c;
+} kd_near;
+
+/* A reader's room. After kd_usercf_neighbours: near[0..n_near). After kd_usercf_score: score[] of
+ * items[0..n_items), until kd_usercf_clear. An item excluded beforehand has score -infinity. */
+typedef struct kd_usercf_space {
+    uint16_t *count;    /* [cap_shoppers] zero between calls */
+    uint32_t *touched;  /* [cap_shoppers + 1] */
+    uint32_t cap_shoppers;
+    double *score;      /* [cap_items] zero between calls */
+    uint32_t *items;    /* [cap_items + 1] items with a score, in order of first touch */
+    uint32_t cap_items, n_items;
+    uint32_t *excluded; /* [cap_excluded] */
+    uint32_t n_excluded, cap_excluded;
+    kd_near *near, *spare; /* [cap_near] */
+    double *ranks;      /* [cap_near] */
+    uint32_t n_near, cap_near;
+    uint32_t *histogram; /* [cap_histogram] candidates by c */
+    uint32_t cap_histogram;
+} kd_usercf_space;
+
+void kd_usercf_space_dispose(kd_usercf_space *w);
+/* Grows the space to the state's size. */
+KD_CHECK kd_rc kd_usercf_space_fit(kd_usercf_space *w, const kd_state *s, kd_err *err);
+
+/* Jaccard: c / (a + b - c), with a = |I(u)|, b = |I(v)|, 1 <= c <= min(a, b). In (0, 1].
+ * Cosine of sets (Salton): c / sqrt(a * b). In (0, 1]. */
+double kd_similarity_value(kd_similarity kind, uint32_t c, uint32_t a, uint32_t b);
+/* A number that orders like the similarity and is equal where it is equal: for the cosine its
+ * square c*c / (a*b), since a square root may split or join. Exact for a, b <= 4000: two different
+ * fractions with denominators up to 16e6 differ by more than a double's rounding. */
+double kd_similarity_rank(kd_similarity kind, uint32_t c, uint32_t a, uint32_t b);
+
+KD_CHECK kd_rc kd_usercf_neighbours(const kd_state *s, const kd_usercf_options *o,
+                                    const kd_subject *subject, kd_usercf_space *w, kd_err *err);
+
+/* Marks an item that must not be listed; before kd_usercf_score. */
+KD_CHECK kd_rc kd_usercf_exclude(kd_usercf_space *w, uint32_t item, kd_err *err);
+bool kd_usercf_is_excluded(const kd_usercf_space *w, uint32_t item);
+void kd_usercf_score(const kd_state *s, const kd_usercf_options *o, const kd_subject *subject,
+                     kd_usercf_space *w);
+/* Back to zero, for the next question. */
+void kd_usercf_clear(kd_usercf_space *w);
+
+/* weight(v, item of entry k) = the greatest weight(action) * 2^(-age / half-life) over v's live
+ * interactions with the item in H(v); k is its KD_REP entry. age = max(0, now - time). */
+double kd_interaction_weight(const kd_usercf_options *o, const kd_entries *e, uint32_t begin,
+                             uint32_t k, kd_ms now);
+
+#endif
