@@ -8,6 +8,7 @@ enum {
     SLAB_BYTES = KD_SLAB_UNIT << KD_SLAB_SHIFT,
     N_CLASSES = 48,
     MAX_SLABS = 1 << (32 - KD_SLAB_SHIFT),
+    REGION_SLABS = 64,
 };
 
 #define NONE UINT32_MAX
@@ -25,7 +26,7 @@ struct kd_slab {
     struct kd_slab_view view; /* first: kd_slab_ptr reads it */
     slab *slabs;
     uint32_t n, cap;
-    uint32_t spare; /* unmapped slab numbers, chained through `next` */
+    uint32_t spare; /* slabs without a block, chained through `next` */
     uint32_t room[N_CLASSES];
     size_t used, held;
 };
@@ -64,9 +65,8 @@ void kd_slab_free(kd_slab *s)
 {
     if (s == NULL)
         return;
-    for (uint32_t i = 0; i < s->n; i++)
-        if (s->view.base[i] != NULL)
-            munmap(s->view.base[i], SLAB_BYTES);
+    for (uint32_t i = 0; i < s->n; i += REGION_SLABS)
+        munmap(s->view.base[i], (size_t)SLAB_BYTES * REGION_SLABS);
     free(s->view.base);
     free(s->slabs);
     free(s);
@@ -98,41 +98,44 @@ static void list_remove(kd_slab *s, uint32_t i)
         s->slabs[b->next].prev = b->prev;
 }
 
-static bool grow_table(kd_slab *s)
+/* Maps a region and chains its slabs as spare ones. False when out of memory. */
+static bool add_region(kd_slab *s)
 {
-    if (s->n < s->cap)
-        return true;
-    uint32_t cap = s->cap == 0 ? 16 : s->cap * 2;
-    if (cap > MAX_SLABS)
-        cap = MAX_SLABS;
-    if (s->n >= cap)
+    if (s->n + REGION_SLABS > s->cap) {
+        uint32_t cap = s->cap == 0 ? REGION_SLABS : s->cap * 2;
+        if (cap > MAX_SLABS)
+            return false;
+        char **base = realloc(s->view.base, cap * sizeof *base);
+        if (base != NULL)
+            s->view.base = base;
+        slab *slabs = realloc(s->slabs, cap * sizeof *slabs);
+        if (slabs != NULL)
+            s->slabs = slabs;
+        if (base == NULL || slabs == NULL)
+            return false;
+        s->cap = cap;
+    }
+    char *p = mmap(NULL, (size_t)SLAB_BYTES * REGION_SLABS, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
         return false;
-    char **base = realloc(s->view.base, cap * sizeof *base);
-    if (base != NULL)
-        s->view.base = base;
-    slab *slabs = realloc(s->slabs, cap * sizeof *slabs);
-    if (slabs != NULL)
-        s->slabs = slabs;
-    if (base == NULL || slabs == NULL)
-        return false;
-    s->cap = cap;
+    for (uint32_t k = REGION_SLABS; k-- > 0;) {
+        uint32_t i = s->n + k;
+        s->view.base[i] = p + (size_t)k * SLAB_BYTES;
+        s->slabs[i] = (slab){.next = s->spare};
+        s->spare = i;
+    }
+    s->n += REGION_SLABS;
     return true;
 }
 
-/* Maps a slab for class c and puts it into the class's list; NONE when out of memory. */
+/* Gives a spare slab to class c; NONE when out of memory. */
 static uint32_t add_slab(kd_slab *s, uint32_t c)
 {
-    if (s->spare == NONE && !grow_table(s))
-        return NONE;
-    char *p = mmap(NULL, SLAB_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
+    if (s->spare == NONE && !add_region(s))
         return NONE;
     uint32_t i = s->spare;
-    if (i != NONE)
-        s->spare = s->slabs[i].next;
-    else
-        i = s->n++;
-    s->view.base[i] = p;
+    s->spare = s->slabs[i].next;
     /* Slab 0 leaves its first unit out, so that handle 0 names nothing. */
     s->slabs[i] = (slab){.class_no = c, .fresh = i == 0 ? 1 : 0, .free_unit = NONE};
     list_add(s, i);
@@ -181,8 +184,7 @@ void kd_slab_release(kd_slab *s, uint32_t h, size_t n)
     if (b->live == 0) {
         if (had_room)
             list_remove(s, i);
-        munmap(s->view.base[i], SLAB_BYTES);
-        s->view.base[i] = NULL;
+        madvise(s->view.base[i], SLAB_BYTES, MADV_DONTNEED);
         s->held -= SLAB_BYTES;
         b->next = s->spare;
         s->spare = i;

@@ -1,11 +1,12 @@
 /* slab.h - many small blocks behind 32-bit handles, in size classes, given back page by page.
  *
- * State of the pipeline lives here: a handle is half a pointer, a block has no header, and a slab
- * (SLAB_BYTES, one mmap) whose last block is freed goes back to the system.
+ * State of the pipeline lives here: a handle is half a pointer, a block has no header, and the pages
+ * of a slab (64 KiB) whose last block is freed go back to the system. Addresses are taken in regions
+ * of REGION_SLABS, so that a big state does not run into the limit of mappings a process may have.
  *
  * I1  a handle is valid from kd_slab_alloc until kd_slab_release; 0 is "no block"
  * I2  a block's address is stable while the handle is valid
- * I3  bytes in use = sum of the class sizes of live blocks; bytes held = mapped slabs
+ * I3  bytes in use = sum of the class sizes of live blocks; bytes held = slabs with a live block
  * Alloc and release are O(1).   @thread one writer; any readers between writes
  */
 #ifndef KD_SLAB_H
@@ -15,8 +16,8 @@
 
 enum {
     KD_SLAB_UNIT = 16,            /* bytes; every class size is a multiple */
-    KD_SLAB_SHIFT = 14,           /* units per slab: 2^14, 256 KiB */
-    KD_SLAB_MAX = 64 * 1024,      /* largest block in bytes */
+    KD_SLAB_SHIFT = 12,           /* units per slab: 2^12, 64 KiB */
+    KD_SLAB_MAX = 48 * 1024,      /* largest block in bytes */
 };
 
 typedef struct kd_slab kd_slab;

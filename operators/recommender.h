@@ -63,6 +63,9 @@ KD_CHECK kd_rc kd_recommender_neighbours(const kd_recommender *r, kd_reader_spac
  * notes it as published. Delivery state: not in the digest.   @thread loop */
 bool kd_recommender_is_news(kd_recommender *r, const kd_update *u);
 
+/* The state underneath, for tests, benchmarks and reports; borrowed, read only. */
+const kd_state *kd_recommender_state(const kd_recommender *r);
+
 kd_digest kd_recommender_digest(const kd_recommender *r);
 /* The digest by a full pass over the state; must equal kd_recommender_digest. Slow. */
 kd_digest kd_recommender_digest_slow(const kd_recommender *r);

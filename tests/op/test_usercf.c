@@ -1,0 +1,226 @@
+/* The user-CF engine against the oracle, after every record of random small worlds (S2), and the
+ * state digest under shuffling and duplication (S1), forgetting (S4). */
+#include "op/world.h"
+
+#include "operators/state.h"
+
+
+enum { N_RECORDS = 60 };
+
+/* Caps bind: histories, purchases, audiences, neighbours and lists of one or two are common. */
+static void random_options(kd_rng *rng, world_options *w)
+{
+    memset(w, 0, sizeof *w);
+    w->shoppers = 2 + (int)kd_rng_below(rng, 7);
+    w->items = 2 + (int)kd_rng_below(rng, 8);
+    w->times = 2 + (int)kd_rng_below(rng, 30);
+    w->step_ms = 3600000;
+    w->forgets = kd_rng_below(rng, 3) == 0 ? 8 : 0;
+    w->catalog = kd_rng_below(rng, 3) == 0 ? 8 : 0;
+    oracle_options *o = &w->opt;
+    o->history_max = 1 + (int)kd_rng_below(rng, 6);
+    o->purchases_max = (int)kd_rng_below(rng, 4);
+    o->audience_max = 1 + (int)kd_rng_below(rng, 5);
+    o->neighbours = 1 + (int)kd_rng_below(rng, 5);
+    o->count = 1 + (int)kd_rng_below(rng, 6);
+    o->exclude = (int)kd_rng_below(rng, 3);
+    o->similarity = (int)kd_rng_below(rng, 2);
+    o->overlap_min = 1 + (int)(kd_rng_below(rng, 4) == 0);
+    o->fill = kd_rng_below(rng, 2) == 0;
+    o->fill_weight = 0.001;
+    o->retention_ms = kd_rng_below(rng, 2) == 0 ? 0 : w->step_ms * (1 + (int64_t)kd_rng_below(rng, 20));
+    bool is_weighted = kd_rng_below(rng, 3) == 0;
+    for (int a = 0; a < 4; a++)
+        o->weight[a] = is_weighted ? (double)kd_rng_below(rng, 5) / 2 : 1;
+    o->half_life_ms = kd_rng_below(rng, 4) == 0 ? w->step_ms * 3 : 0;
+}
+
+typedef struct reader {
+    const kd_recommender *r;
+    kd_reader_space *space;
+    kd_arena *arena;
+} reader;
+
+static void compare_neighbours(const reader *x, const oracle *o, const char *shopper)
+{
+    kd_err err = {0};
+    kd_query q = {.shopper_id = kd_str_of(shopper)};
+    kd_similar got;
+    oracle_row want[ORACLE_ROWS];
+    assert_int_equal(kd_recommender_neighbours(x->r, x->space, &q, x->arena, &got, &err), KD_OK);
+    int n = oracle_neighbours(o, shopper, want);
+    assert_int_equal(got.n_neighbours, n);
+    for (int k = 0; k < n; k++) {
+        assert_int_equal(kd_str_cmp(got.neighbours[k].shopper_id, kd_str_of(want[k].id)), 0);
+        assert_true(got.neighbours[k].similarity == want[k].value);
+        assert_true(want[k].value > 0 && want[k].value <= 1);
+    }
+}
+
+static void compare_list(const reader *x, const oracle *o, const char *shopper, const char *item,
+                         kd_ms now)
+{
+    kd_err err = {0};
+    kd_query q = {.shopper_id = kd_str_of(shopper), .item_id = kd_str_of(item), .time = now};
+    kd_update got;
+    oracle_row want[ORACLE_ROWS];
+    assert_int_equal(kd_recommender_answer(x->r, x->space, &q, x->arena, &got, &err), KD_OK);
+    int n = oracle_list(o, shopper, item, now, want);
+    assert_int_equal(got.n_items, n);
+    for (int k = 0; k < n; k++) {
+        const kd_item *it = &got.items[k];
+        if (kd_str_cmp(it->item_id, kd_str_of(want[k].id)) != 0)
+            fail_msg("place %d: %.*s, the oracle says %s", k, KD_STR_ARG(it->item_id), want[k].id);
+        assert_true(it->score == want[k].value); /* same sums in the same order: the same bits */
+        assert_string_equal(it->parts[0].name, want[k].is_fill ? "popularity" : "usercf");
+        assert_true(it->parts[0].value == it->score);
+    }
+}
+
+static void test_equals_oracle(void **unused)
+{
+    (void)unused;
+    kd_rng rng;
+    kd_rng_init(&rng, world_seed());
+    kd_err err = {0};
+    for (int round = 0; round < 400; round++) {
+        world_options w;
+        random_options(&rng, &w);
+        world_record rec[N_RECORDS];
+        world_make(&rng, &w, rec, N_RECORDS);
+        kd_recommender *r = world_recommender(&w.opt);
+        oracle *o = oracle_new(&w.opt);
+        reader x = {.r = r, .arena = kd_arena_new(0)};
+        assert_int_equal(kd_reader_space_new(r, &x.space, &err), KD_OK);
+        for (int k = 0; k < N_RECORDS; k++) {
+            kd_applied applied;
+            assert_int_equal(kd_recommender_apply(r, world_rec(&rec[k]), &applied, &err), KD_OK);
+            /* A refused event is no trigger and not accepted: the oracle does not see it. */
+            if (!applied.refused || rec[k].rec.type == KD_CATALOG)
+                world_feed_oracle(o, &rec[k]);
+            assert_true(kd_state_sane(kd_recommender_state(r)));
+            assert_int_equal(kd_recommender_state(r)->n_entries, oracle_entries(o));
+            for (int u = 0; u < w.shoppers; u++) {
+                char shopper[16];
+                snprintf(shopper, sizeof shopper, "u%d", u);
+                compare_neighbours(&x, o, shopper);
+                compare_list(&x, o, shopper, rec[k].item, rec[k].rec.time);
+            }
+            kd_arena_reset(x.arena);
+        }
+        kd_reader_space_free(x.space);
+        kd_arena_free(x.arena);
+        oracle_free(o);
+        kd_recommender_free(r);
+    }
+}
+
+static kd_digest digest_of(const world_options *w, world_record *rec, int n)
+{
+    kd_recommender *r = world_recommender(&w->opt);
+    kd_err err = {0};
+    for (int k = 0; k < n; k++) {
+        kd_applied applied;
+        assert_int_equal(kd_recommender_apply(r, world_rec(&rec[k]), &applied, &err), KD_OK);
+    }
+    assert_true(kd_state_sane(kd_recommender_state(r)));
+    kd_digest d = kd_recommender_digest(r);
+    kd_recommender_free(r);
+    return d;
+}
+
+/* S1: any order, any duplication, the same digest. */
+static void test_order_does_not_matter(void **unused)
+{
+    (void)unused;
+    kd_rng rng;
+    kd_rng_init(&rng, world_seed() + 1);
+    for (int round = 0; round < 400; round++) {
+        world_options w;
+        random_options(&rng, &w);
+        world_record rec[2 * N_RECORDS];
+        int n = 6 + (int)kd_rng_below(&rng, N_RECORDS - 6);
+        world_make(&rng, &w, rec, n);
+        kd_digest want = digest_of(&w, rec, n);
+        for (int again = 0; again < 6; again++) {
+            int m = n; /* duplicates first, then a shuffle of all */
+            for (int k = 0; k < n; k++)
+                if (kd_rng_below(&rng, 3) == 0)
+                    rec[m++] = rec[k];
+            for (int k = m - 1; k > 0; k--) {
+                int j = (int)kd_rng_below(&rng, (uint64_t)k + 1);
+                world_record t = rec[k];
+                rec[k] = rec[j];
+                rec[j] = t;
+            }
+            kd_digest got = digest_of(&w, rec, m);
+            assert_true(kd_digest_eq(got, want));
+            /* Drop the duplicates again: any set that covers the records will do. */
+            int kept = 0;
+            for (int k = 0; k < m; k++) {
+                bool is_there = false;
+                for (int j = 0; j < kept; j++)
+                    is_there |= rec[j].rec.pos.offset == rec[k].rec.pos.offset;
+                if (!is_there)
+                    rec[kept++] = rec[k];
+            }
+            assert_int_equal(kept, n);
+        }
+    }
+}
+
+/* S4: after a forget, lists equal those of a run that never saw the shopper. */
+static void test_forget_leaves_nothing(void **unused)
+{
+    (void)unused;
+    kd_rng rng;
+    kd_rng_init(&rng, world_seed() + 2);
+    for (int round = 0; round < 300; round++) {
+        world_options w;
+        random_options(&rng, &w);
+        w.forgets = 0;
+        world_record rec[N_RECORDS + 1];
+        world_make(&rng, &w, rec, N_RECORDS);
+        world_record *forget = &rec[N_RECORDS];
+        memset(forget, 0, sizeof *forget);
+        kd_record_init(&forget->rec, KD_FORGET);
+        snprintf(forget->shopper, sizeof forget->shopper, "u0");
+        forget->rec.time = forget->rec.ts = world_start + w.step_ms * w.times;
+        int at = (int)kd_rng_below(&rng, N_RECORDS); /* late records come after it */
+        kd_recommender *a = world_recommender(&w.opt), *b = world_recommender(&w.opt);
+        kd_err err = {0};
+        kd_applied applied;
+        for (int k = 0; k <= N_RECORDS; k++) {
+            if (k == at) {
+                assert_int_equal(kd_recommender_apply(a, world_rec(forget), &applied, &err), KD_OK);
+                assert_int_equal(kd_recommender_apply(b, world_rec(forget), &applied, &err), KD_OK);
+                assert_true(applied.is_forget);
+                assert_int_equal(applied.receipt.interactions, 0);
+            }
+            if (k == N_RECORDS)
+                break;
+            const kd_record *x = world_rec(&rec[k]);
+            bool is_hers = x->type != KD_CATALOG && strcmp(rec[k].shopper, "u0") == 0;
+            assert_int_equal(kd_recommender_apply(a, x, &applied, &err), KD_OK);
+            assert_true(applied.refused || !is_hers || k < at);
+            if (!is_hers)
+                assert_int_equal(kd_recommender_apply(b, x, &applied, &err), KD_OK);
+        }
+        assert_true(kd_digest_eq(kd_recommender_digest(a), kd_recommender_digest(b)));
+        assert_int_equal(kd_recommender_state(a)->shoppers.n_live,
+                         kd_recommender_state(b)->shoppers.n_live);
+        assert_true(kd_state_shopper(kd_recommender_state(a), kd_str_of("u0")) == KD_NO_SLOT);
+        kd_recommender_free(a);
+        kd_recommender_free(b);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_equals_oracle),
+        cmocka_unit_test(test_order_does_not_matter),
+        cmocka_unit_test(test_forget_leaves_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

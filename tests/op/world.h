@@ -1,0 +1,132 @@
+/* world.h - random small worlds for the operators' tests: one list of records that both the
+ * recommender and the oracle are fed with. Times and ids are few, so that ties, duplicates and
+ * late records are the rule.
+ */
+#ifndef KD_WORLD_H
+#define KD_WORLD_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "operators/recommender.h"
+#include "oracle/oracle.h"
+
+typedef struct world_options {
+    int shoppers, items, times; /* how many different ones */
+    int64_t step_ms;            /* between two times */
+    int forgets;                /* per cent of records that are ForgetRequests */
+    int catalog;                /* per cent that hide or show an item */
+    oracle_options opt;
+} world_options;
+
+typedef struct world_record {
+    kd_record rec;
+    char shopper[16], item[16];
+} world_record;
+
+static const int64_t world_start = 1700000000000;
+
+static inline void world_make(kd_rng *rng, const world_options *w, world_record *out, int n)
+{
+    for (int k = 0; k < n; k++) {
+        world_record *r = &out[k];
+        int dice = (int)kd_rng_below(rng, 100);
+        kd_record_type type = dice < w->forgets                ? KD_FORGET
+                              : dice < w->forgets + w->catalog ? KD_CATALOG
+                                                               : KD_BROWSE;
+        snprintf(r->shopper, sizeof r->shopper, "u%d", (int)kd_rng_below(rng, (uint64_t)w->shoppers));
+        snprintf(r->item, sizeof r->item, "i%d", (int)kd_rng_below(rng, (uint64_t)w->items));
+        kd_action action = (kd_action)kd_rng_below(rng, KD_ACTIONS);
+        if (type == KD_BROWSE && action >= KD_PAID)
+            type = KD_PURCHASE;
+        kd_record_init(&r->rec, type);
+        r->rec.action = action;
+        r->rec.time = world_start + w->step_ms * (int64_t)kd_rng_below(rng, (uint64_t)w->times);
+        if (type == KD_CATALOG) { /* one version a time: the tie is a test of its own */
+            r->rec.time = world_start + k;
+            r->rec.available = kd_rng_below(rng, 2) == 0;
+        }
+        r->rec.ts = r->rec.time;
+        r->rec.emit = true;
+        r->rec.pos = (kd_pos){"world", 0, k};
+    }
+}
+
+/* Strings are set here, because records move when they are shuffled. */
+static inline const kd_record *world_rec(world_record *r)
+{
+    r->rec.user_id = r->rec.type == KD_CATALOG ? KD_STR_NULL : kd_str_of(r->shopper);
+    r->rec.item_id = r->rec.type == KD_FORGET ? KD_STR_NULL : kd_str_of(r->item);
+    return &r->rec;
+}
+
+static inline void world_feed_oracle(oracle *o, const world_record *r)
+{
+    if (r->rec.type == KD_FORGET)
+        oracle_forget(o, r->shopper, r->rec.time);
+    else if (r->rec.type == KD_CATALOG)
+        oracle_catalog(o, r->item, !r->rec.available, r->rec.time);
+    else
+        oracle_event(o, r->shopper, r->item, (int)r->rec.action, r->rec.time);
+}
+
+static inline void world_set(kd_opt_values *v, const char *name, const char *fmt, ...)
+{
+    char text[64];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    kd_err err = {0};
+    if (kd_opt_set(v, name, text, "test", &err) != KD_OK)
+        fail_msg("%s=%s: %s", name, text, err.msg);
+}
+
+/* A recommender with the oracle's options. */
+static inline kd_recommender *world_recommender(const oracle_options *o)
+{
+    static const char *const excludes[] = {"none", "purchased", "seen"};
+    static const char *const weights[] = {"view", "like", "cart", "purchase"};
+    kd_opt_values v = {0};
+    kd_err err = {0};
+    assert_int_equal(kd_opt_values_add(&v, kd_recommender_opts(), &err), KD_OK);
+    world_set(&v, "usercf.similarity", "%s", o->similarity == ORACLE_COSINE ? "cosine" : "jaccard");
+    world_set(&v, "usercf.neighbours", "%d", o->neighbours);
+    world_set(&v, "usercf.overlap.min", "%d", o->overlap_min);
+    for (int a = 0; a < 4; a++) {
+        char name[64];
+        snprintf(name, sizeof name, "usercf.weight.%s", weights[a]);
+        world_set(&v, name, "%.17g", o->weight[a]);
+    }
+    world_set(&v, "usercf.half-life", "%lldms", (long long)o->half_life_ms);
+    world_set(&v, "history.max", "%d", o->history_max);
+    world_set(&v, "purchases.max", "%d", o->purchases_max);
+    world_set(&v, "audience.max", "%d", o->audience_max);
+    world_set(&v, "retention", "%lldms", (long long)o->retention_ms);
+    world_set(&v, "recommend.count", "%d", o->count);
+    world_set(&v, "recommend.exclude", "%s", excludes[o->exclude]);
+    world_set(&v, "recommend.fill", "%s", o->fill ? "popularity" : "none");
+    world_set(&v, "recommend.fill.weight", "%.17g", o->fill_weight);
+    kd_recommender *r = NULL;
+    if (kd_recommender_new(&v, &r, &err) != KD_OK)
+        fail_msg("%s", err.msg);
+    kd_opt_values_dispose(&v);
+    return r;
+}
+
+/* The seed of a run: KINDRED_SEED, or a fixed one; printed, so that a failure can be run again. */
+static inline uint64_t world_seed(void)
+{
+    const char *z = getenv("KINDRED_SEED");
+    uint64_t seed = z == NULL ? 20261124 : strtoull(z, NULL, 0);
+    print_message("seed %llu (KINDRED_SEED)\n", (unsigned long long)seed);
+    return seed;
+}
+
+#endif

@@ -1,0 +1,52 @@
+/* oracle.h - the slow and obvious twin of the recommender: keeps every record it was given and
+ * computes everything anew from the definitions of DESIGN sections 2 and 3, on id strings.
+ * Includes no header of operators/.
+ *
+ * Records are kept as given; nothing is incremental. O(n^2) and worse: for small worlds.
+ */
+#ifndef KD_ORACLE_H
+#define KD_ORACLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { ORACLE_VIEW, ORACLE_LIKE, ORACLE_CART, ORACLE_PAID, ORACLE_CANCELLED };
+enum { ORACLE_NONE, ORACLE_PURCHASED, ORACLE_SEEN };
+enum { ORACLE_JACCARD, ORACLE_COSINE };
+
+enum { ORACLE_ID = 16, ORACLE_ROWS = 512 };
+
+typedef struct oracle_options {
+    int history_max, purchases_max, audience_max, neighbours, count, exclude, similarity;
+    int overlap_min;
+    bool fill;
+    double fill_weight;
+    int64_t retention_ms; /* 0 = none */
+    double weight[4];
+    int64_t half_life_ms;
+} oracle_options;
+
+typedef struct oracle oracle;
+
+oracle *oracle_new(const oracle_options *o);
+void oracle_free(oracle *o);
+
+void oracle_event(oracle *o, const char *shopper, const char *item, int action, int64_t time);
+void oracle_forget(oracle *o, const char *shopper, int64_t time);
+/* The newest version wins; equal times are not used with different content. */
+void oracle_catalog(oracle *o, const char *item, bool is_hidden, int64_t time);
+
+typedef struct oracle_row {
+    char id[ORACLE_ID];
+    double value;
+    bool is_fill; /* lists: comes from popularity */
+} oracle_row;
+
+/* Best first; the return value is the number of rows (at most ORACLE_ROWS). */
+int oracle_neighbours(const oracle *o, const char *shopper, oracle_row *out);
+int oracle_list(const oracle *o, const char *shopper, const char *trigger_item, int64_t now,
+                oracle_row *out);
+/* Number of entries that the state must hold. */
+int oracle_entries(const oracle *o);
+
+#endif
