@@ -1,5 +1,6 @@
 #include "schemas/jval.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -119,4 +120,14 @@ const kd_jval *kd_jval_at(const kd_jval *array, size_t i)
 const kd_jval *kd_jval_get(const kd_jval *object, const char *key)
 {
     return object == NULL ? NULL : wrap(json_object_get(peek(object), key));
+}
+
+const char *kd_jval_dump(const kd_jval *v, kd_arena *a)
+{
+    char *text = json_dumps(peek(v), JSON_COMPACT | JSON_ENCODE_ANY);
+    if (text == NULL)
+        return NULL;
+    const char *copy = kd_arena_strz(a, kd_str_of(text));
+    free(text);
+    return copy;
 }

@@ -8,6 +8,7 @@
 #ifndef KD_JVAL_H
 #define KD_JVAL_H
 
+#include "base/arena.h"
 #include "base/kd.h"
 
 typedef struct kd_jval kd_jval; /* a node; borrowed while its root lives */
@@ -32,5 +33,8 @@ size_t kd_jval_size(const kd_jval *v); /* entries of an array or object, else 0 
 const kd_jval *kd_jval_at(const kd_jval *array, size_t i);
 /* NULL if absent or no object (or v is NULL). */
 const kd_jval *kd_jval_get(const kd_jval *object, const char *key);
+
+/* Compact JSON text in the order of the input, NUL-terminated, in `a`; NULL when out of memory. */
+const char *kd_jval_dump(const kd_jval *v, kd_arena *a);
 
 #endif
