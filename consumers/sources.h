@@ -124,7 +124,7 @@ typedef struct kd_generator_options {
     bool has_catalog;       /* false: events only */
 } kd_generator_options;
 
-/* 20,000 shoppers, 5,000 items, 200,000 events over 30 days from 2024-01-01, Zipf 1.0. */
+/* 20,000 shoppers, 5,000 items, 200,000 events over 7 days from 2024-01-01, Zipf 1.0. */
 void kd_generator_defaults(kd_generator_options *o);
 /* KD_ECONFIG for an option out of range, named. */
 KD_CHECK kd_rc kd_generator_new(const kd_generator_options *o, kd_source **out, kd_err *err);
