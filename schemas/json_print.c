@@ -1,9 +1,10 @@
+#include "schemas/json.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "schemas/fields.h"
-#include "schemas/json.h"
 
 /* Bytes that stand for themselves in a JSON string. */
 static bool is_plain(unsigned char c)

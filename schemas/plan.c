@@ -417,8 +417,9 @@ static kd_rc compile_root(compiler *co, const kd_avro_node *w, const kd_avro_nod
     return any_fits ? KD_OK : kd_bad(co->err, KD_REASON_SCHEMA, "%s", co->why);
 }
 
-kd_rc kd_plan_compile(const kd_avro_node *writer, uint32_t writer_nodes,
-                      const kd_avro_node *reader, kd_record_type type, kd_plan **out, kd_err *err)
+/* reader == NULL: only pass over. */
+static kd_rc compile(const kd_avro_node *writer, uint32_t writer_nodes, const kd_avro_node *reader,
+                     kd_record_type type, kd_plan **out, kd_err *err)
 {
     kd_arena *arena = kd_arena_new(PLAN_ARENA_CAP);
     kd_arena *scratch = kd_arena_new(0);
@@ -431,7 +432,8 @@ kd_rc kd_plan_compile(const kd_avro_node *writer, uint32_t writer_nodes,
     } else {
         p->arena = arena;
         p->type = type;
-        rc = compile_root(&co, writer, reader, type, &p->root);
+        rc = reader == NULL ? compile_skip(&co, writer, NULL, &p->root)
+                            : compile_root(&co, writer, reader, type, &p->root);
     }
     kd_arena_free(scratch);
     if (rc != KD_OK) {
@@ -440,6 +442,18 @@ kd_rc kd_plan_compile(const kd_avro_node *writer, uint32_t writer_nodes,
     }
     *out = p;
     return KD_OK;
+}
+
+kd_rc kd_plan_compile(const kd_avro_node *writer, uint32_t writer_nodes,
+                      const kd_avro_node *reader, kd_record_type type, kd_plan **out, kd_err *err)
+{
+    return compile(writer, writer_nodes, reader, type, out, err);
+}
+
+kd_rc kd_plan_compile_skip(const kd_avro_node *writer, uint32_t writer_nodes, kd_plan **out,
+                           kd_err *err)
+{
+    return compile(writer, writer_nodes, NULL, KD_RECORD_TYPES, out, err);
 }
 
 void kd_plan_free(kd_plan *p)
@@ -704,6 +718,11 @@ static bool run(runner *ru, const step *s, void *base)
     default:
         return run_skip(&ru->c, s);
     }
+}
+
+bool kd_plan_skip(const kd_plan *p, kd_cursor *c)
+{
+    return run_skip(c, &p->root);
 }
 
 kd_rc kd_cursor_err(const kd_cursor *c, const char *field, kd_err *err)

@@ -31,6 +31,13 @@ KD_CHECK kd_rc kd_plan_decode(const kd_plan *p, kd_cursor *c, kd_record *out, kd
 KD_CHECK kd_rc kd_plan_decode_all(const kd_plan *p, const void *bytes, size_t n, kd_record *out,
                                   kd_arena *a, kd_err *err);
 
+/* A plan that only passes over values of any schema. */
+KD_CHECK kd_rc kd_plan_compile_skip(const kd_avro_node *writer, uint32_t writer_nodes,
+                                    kd_plan **out, kd_err *err);
+/* Moves the cursor behind one value; false with c->fault set if it is broken. For plans of
+ * kd_plan_compile_skip. */
+KD_CHECK bool kd_plan_skip(const kd_plan *p, kd_cursor *c);
+
 /* KD_EDATA out of a cursor's fault; `field` may be NULL. */
 kd_rc kd_cursor_err(const kd_cursor *c, const char *field, kd_err *err);
 
