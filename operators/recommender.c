@@ -357,7 +357,7 @@ kd_rc kd_recommender_neighbours(const kd_recommender *r, kd_reader_space *w, con
     if (near == NULL)
         return kd_fail(err, KD_ENOMEM, "no room for %u neighbours", w->cf.n_near);
     for (uint32_t k = 0; k < w->cf.n_near; k++)
-        near[k] = (kd_neighbour){kd_ids_get(&s->shoppers, w->cf.near[k].slot), w->cf.near[k].sim};
+        near[k] = (kd_neighbour){kd_ids_get(&s->shoppers, w->cf.near[k].slot), w->cf.sim[k]};
     *out = (kd_similar){q->shopper_id, q->time, near, w->cf.n_near};
     return KD_OK;
 }

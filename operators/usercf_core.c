@@ -20,17 +20,30 @@ void kd_usercf_space_dispose(kd_usercf_space *w)
     free(w->excluded);
     free(w->near);
     free(w->spare);
-    free(w->ranks);
-    free(w->histogram);
+    free(w->sim);
+    free(w->cell);
+    free(w->cell_n);
+    free(w->verdict);
+    free(w->marked);
     *w = (kd_usercf_space){0};
 }
 
 kd_rc kd_usercf_space_fit(kd_usercf_space *w, const kd_state *s, kd_err *err)
 {
+    if (w->cell_n == NULL)
+        w->cell_n = calloc(KD_CELLS, sizeof *w->cell_n);
+    if (w->verdict == NULL)
+        w->verdict = calloc(KD_CELLS, sizeof *w->verdict);
+    if (w->marked == NULL)
+        w->marked = calloc(KD_CELLS, sizeof *w->marked);
+    if (w->cell_n == NULL || w->verdict == NULL || w->marked == NULL)
+        return kd_fail(err, KD_ENOMEM, "no memory for a reader");
     if (s->hist.cap > w->cap_shoppers) {
         uint32_t cap_a = w->cap_shoppers, cap_b = cap_a == 0 ? 0 : cap_a + 1;
         if (!kd_grow((void **)&w->count, &cap_a, s->hist.cap, sizeof *w->count) ||
             !kd_grow((void **)&w->touched, &cap_b, cap_a + 1, sizeof *w->touched))
+            return kd_fail(err, KD_ENOMEM, "no memory to gather %u shoppers", s->hist.cap);
+        if (!kd_grow((void **)&w->cell, &w->cap_cell, cap_a + 1, sizeof *w->cell))
             return kd_fail(err, KD_ENOMEM, "no memory to gather %u shoppers", s->hist.cap);
         w->cap_shoppers = cap_a;
     }
@@ -58,18 +71,13 @@ double kd_similarity_rank(kd_similarity kind, uint32_t c, uint32_t a, uint32_t b
     return (double)c / (a + b - c);
 }
 
-/* The greatest rank that any v with this c can have: b = c. Grows with c. */
-static double rank_bound(kd_similarity kind, uint32_t c, uint32_t a)
-{
-    return kd_similarity_rank(kind, c, a, c);
-}
-
-/* Counts the shoppers of one run. The list of touched shoppers is written without a branch: the
- * slot is always stored, and kept only if its count was zero. */
+/* Counts the shoppers of one run, the most recent first, so that good candidates come early. The
+ * list of touched shoppers is written without a branch: the slot is always stored, and kept only
+ * if its count was zero. */
 static uint32_t count_run(kd_run run, uint16_t *restrict count, uint32_t *restrict touched,
                           uint32_t n)
 {
-    for (uint32_t k = 0; k < run.n; k++) {
+    for (uint32_t k = run.n; k-- > 0;) {
         uint32_t v = run.slot[k];
         touched[n] = v;
         n += count[v] == 0;
@@ -109,39 +117,10 @@ static kd_rc fit_near(kd_usercf_space *w, uint32_t need, kd_err *err)
         return KD_OK;
     if (!kd_grow((void **)&w->near, &cap_a, need, sizeof *w->near) ||
         !kd_grow((void **)&w->spare, &cap_b, need, sizeof *w->spare) ||
-        !kd_grow((void **)&w->ranks, &cap_c, need, sizeof *w->ranks))
+        !kd_grow((void **)&w->sim, &cap_c, need, sizeof *w->sim))
         return kd_fail(err, KD_ENOMEM, "no memory for %u neighbours", need);
     w->cap_near = cap_a;
     return KD_OK;
-}
-
-/* The k-th greatest of n numbers, 1 <= k <= n (Hoare 1961, quickselect; middle of three). */
-static double kth_greatest(double *x, uint32_t n, uint32_t k)
-{
-    int64_t lo = 0, hi = (int64_t)n - 1, want = (int64_t)k - 1;
-    while (lo < hi) {
-        double a = x[lo], b = x[lo + (hi - lo) / 2], c = x[hi];
-        double pivot = a > b ? (b > c ? b : a > c ? c : a) : (a > c ? a : b > c ? c : b);
-        int64_t i = lo, j = hi;
-        while (i <= j) {
-            while (x[i] > pivot)
-                i++;
-            while (x[j] < pivot)
-                j--;
-            if (i <= j) {
-                double t = x[i];
-                x[i++] = x[j];
-                x[j--] = t;
-            }
-        }
-        if (want <= j)
-            hi = j;
-        else if (want >= i)
-            lo = i;
-        else
-            break; /* between j and i all equal the pivot */
-    }
-    return x[want];
 }
 
 /* True if a is the better neighbour: (similarity, most recent activity, id), greatest first. */
@@ -152,6 +131,34 @@ static bool is_nearer(const kd_state *s, const kd_near *a, const kd_near *b)
     if (a->last != b->last)
         return a->last > b->last;
     return kd_ids_cmp(&s->shoppers, a->slot, b->slot) > 0;
+}
+
+/* Brings the k best of n candidates to the front, 1 <= k <= n, in no order
+ * (Hoare 1961, quickselect; all candidates differ, since ids do). */
+static void keep_best(const kd_state *s, kd_near *x, uint32_t n, uint32_t k)
+{
+    int64_t lo = 0, hi = (int64_t)n - 1, want = (int64_t)k - 1;
+    while (lo < hi) {
+        kd_near pivot = x[lo + (hi - lo) / 2];
+        int64_t i = lo, j = hi;
+        while (i <= j) {
+            while (is_nearer(s, &x[i], &pivot))
+                i++;
+            while (is_nearer(s, &pivot, &x[j]))
+                j--;
+            if (i <= j) {
+                kd_near t = x[i];
+                x[i++] = x[j];
+                x[j--] = t;
+            }
+        }
+        if (want <= j)
+            hi = j;
+        else if (want >= i)
+            lo = i;
+        else
+            break;
+    }
 }
 
 /* Bottom-up merge sort, best first; `spare` is as long as x. Returns where the result is. */
@@ -172,77 +179,149 @@ static kd_near *sort_near(const kd_state *s, kd_near *x, kd_near *spare, uint32_
     return x;
 }
 
-static uint32_t evaluate(const kd_state *s, const kd_usercf_options *o, const kd_subject *subject,
-                         kd_usercf_space *w, uint32_t n_touched, uint32_t c_from, uint32_t c_to,
-                         double least, uint32_t n)
+/* -- the k best by counting -------------------------------------------------------------------- */
+
+enum { OUT = 0, IN = 1, TIE = 2 };
+
+/* The cells in falling order of similarity, row (= c) by row merged: in a row it falls with b. */
+typedef struct cells {
+    kd_similarity kind;
+    uint32_t a, stride, c_min, c_max;
+    uint32_t next[256]; /* per row: first b not yet taken; stride = none left */
+} cells;
+
+static void skip_empty(cells *x, const uint32_t *cell_n, uint32_t c)
 {
-    for (uint32_t k = 0; k < n_touched; k++) {
-        uint32_t v = w->touched[k], c = w->count[v];
-        if (c < c_from || c > c_to)
+    while (x->next[c] < x->stride && cell_n[c * x->stride + x->next[c]] == 0)
+        x->next[c]++;
+}
+
+/* Takes the best cell that is left; false when none is. */
+static bool take_cell(cells *x, const uint32_t *cell_n, double *out_rank, uint32_t *out_cell)
+{
+    uint32_t best = 0;
+    double rank = 0;
+    for (uint32_t c = x->c_min; c <= x->c_max; c++) {
+        if (x->next[c] >= x->stride)
             continue;
-        double rank = kd_similarity_rank(o->similarity, c, subject->n_items, s->hist.n_items[v]);
-        if (rank < least)
-            continue;
-        w->near[n] = (kd_near){.rank = rank, .slot = v, .c = c};
-        w->ranks[n] = rank;
-        n++;
+        double r = kd_similarity_rank(x->kind, c, x->a, x->next[c]);
+        if (r > rank) {
+            rank = r;
+            best = c;
+        }
     }
+    if (best == 0)
+        return false;
+    *out_rank = rank;
+    *out_cell = best * x->stride + x->next[best]++;
+    skip_empty(x, cell_n, best);
+    return true;
+}
+
+/* Marks the cells whose candidates are among the k best (IN) and those of the last similarity that
+ * still is, where there are more than places (TIE). Returns how many IN and TIE candidates there
+ * are; *out_ties of them are TIE. The marked cells' numbers go to w->marked. */
+static uint32_t judge(cells *x, kd_usercf_space *w, uint32_t k, uint32_t *out_ties,
+                      uint32_t *out_n_marked)
+{
+    uint32_t n = 0, n_marked = 0, level = 0, level_n = 0, cell;
+    double rank, level_rank = -1;
+    for (uint32_t c = x->c_min; c <= x->c_max; c++) {
+        x->next[c] = c; /* b >= c */
+        skip_empty(x, w->cell_n, c);
+    }
+    while (take_cell(x, w->cell_n, &rank, &cell)) {
+        if (rank != level_rank) {
+            if (n >= k)
+                break;
+            level = n_marked;
+            level_n = 0;
+            level_rank = rank;
+        }
+        w->marked[n_marked++] = (uint16_t)cell;
+        w->verdict[cell] = IN;
+        n += w->cell_n[cell];
+        level_n += w->cell_n[cell];
+    }
+    *out_ties = n > k ? level_n : 0;
+    for (uint32_t m = level; n > k && m < n_marked; m++)
+        w->verdict[w->marked[m]] = TIE;
+    *out_n_marked = n_marked;
     return n;
 }
 
-/* The k best of the touched, exactly, without evaluating those that cannot be among them: a
- * shopper who shares c items has at most rank_bound(c), and most share only one. */
-static kd_rc select_near(const kd_state *s, const kd_usercf_options *o, const kd_subject *subject,
-                         kd_usercf_space *w, uint32_t n_touched, kd_err *err)
+/* The k best of the touched by two passes over them: count the cells, then pick from those that the
+ * count lets through. Only candidates that tie for the last places are compared. Sets all counts
+ * back to zero. */
+static kd_rc select_by_cells(const kd_state *s, const kd_usercf_options *o,
+                             const kd_subject *subject, kd_usercf_space *w, uint32_t n_touched,
+                             kd_err *err)
 {
-    uint32_t a = subject->n_items, k = o->neighbours;
-    if (!kd_grow((void **)&w->histogram, &w->cap_histogram, a + 1, sizeof *w->histogram))
-        return kd_fail(err, KD_ENOMEM, "no memory for a histogram of %u", a + 1);
-    memset(w->histogram, 0, (a + 1) * sizeof *w->histogram);
-    for (uint32_t t = 0; t < n_touched; t++)
-        w->histogram[w->count[w->touched[t]]]++;
-    uint32_t c0 = a + 1, n_at_least = 0;
-    while (c0 > o->overlap_min && n_at_least < k)
-        n_at_least += w->histogram[--c0];
-    KD_TRY(fit_near(w, n_touched + 1, err));
-    uint32_t n = evaluate(s, o, subject, w, n_touched, c0, a, 0.0, 0);
-    double least = 0.0;
-    if (n >= k) {
-        least = kth_greatest(w->ranks, n, k);
-        uint32_t c1 = c0;
-        while (c1 > o->overlap_min && rank_bound(o->similarity, c1 - 1, a) >= least)
-            c1--;
-        uint32_t kept = 0; /* only those at or above the bar go on */
-        for (uint32_t t = 0; t < n; t++)
-            if (w->near[t].rank >= least)
-                w->near[kept++] = w->near[t];
-        n = kept;
-        if (c1 < c0) {
-            for (uint32_t t = 0; t < n; t++)
-                w->ranks[t] = w->near[t].rank;
-            n = evaluate(s, o, subject, w, n_touched, c1, c0 - 1, least, n);
-            least = kth_greatest(w->ranks, n, k);
+    cells x = {.kind = o->similarity, .a = subject->n_items, .stride = s->opt.history_max + 1,
+               .c_min = o->overlap_min};
+    for (uint32_t t = 0; t < n_touched; t++) {
+        uint32_t v = w->touched[t], c = w->count[v];
+        uint32_t cell = c * x.stride + s->hist.n_items[v];
+        w->count[v] = 0;
+        w->cell[t] = (uint16_t)cell;
+        w->cell_n[cell]++;
+        x.c_max = c > x.c_max ? c : x.c_max;
+    }
+    uint32_t n_ties = 0, n_marked = 0, n_in = 0, n_tied = 0;
+    uint32_t n = judge(&x, w, o->neighbours, &n_ties, &n_marked);
+    kd_rc rc = fit_near(w, n, err);
+    for (uint32_t t = 0; rc == KD_OK && t < n_touched; t++) {
+        uint8_t verdict = w->verdict[w->cell[t]];
+        if (verdict == OUT)
+            continue;
+        uint32_t v = w->touched[t], c = w->cell[t] / x.stride;
+        double rank = kd_similarity_rank(o->similarity, c, x.a, w->cell[t] % x.stride);
+        uint32_t at = verdict == IN ? n_in++ : n - ++n_tied; /* ties fill from the end */
+        w->near[at] = (kd_near){rank, s->hist.last[v], v, c};
+    }
+    for (uint32_t m = 0; m < n_marked; m++)
+        w->verdict[w->marked[m]] = OUT;
+    memset(w->cell_n, 0, (size_t)(x.c_max + 1) * x.stride * sizeof *w->cell_n);
+    KD_TRY(rc);
+    if (n > o->neighbours)
+        keep_best(s, w->near + n_in, n_ties, o->neighbours - n_in);
+    w->n_near = n < o->neighbours ? n : o->neighbours;
+    return KD_OK;
+}
+
+/* -- the k best by comparing -------------------------------------------------------------------- */
+
+/* For histories so long that cells would be too many: up to 2 k candidates are held, then cut to
+ * the k best, whose worst is the bar for those that follow. Sets all counts back to zero. */
+static kd_rc select_by_rank(const kd_state *s, const kd_usercf_options *o,
+                            const kd_subject *subject, kd_usercf_space *w, uint32_t n_touched,
+                            kd_err *err)
+{
+    const uint32_t k = o->neighbours;
+    kd_rc rc = fit_near(w, 2 * k, err);
+    double bar = 0;
+    uint32_t n = 0;
+    for (uint32_t t = 0; t < n_touched; t++) {
+        uint32_t v = w->touched[t], c = w->count[v];
+        w->count[v] = 0;
+        if (c < o->overlap_min || rc != KD_OK)
+            continue;
+        double rank = kd_similarity_rank(o->similarity, c, subject->n_items, s->hist.n_items[v]);
+        if (rank < bar)
+            continue;
+        w->near[n++] = (kd_near){rank, s->hist.last[v], v, c};
+        if (n == 2 * k) {
+            keep_best(s, w->near, n, k);
+            n = k;
+            bar = w->near[0].rank;
+            for (uint32_t x = 1; x < k; x++)
+                bar = w->near[x].rank < bar ? w->near[x].rank : bar;
         }
     }
-    uint32_t kept = 0;
-    for (uint32_t t = 0; t < n; t++) {
-        if (w->near[t].rank < least)
-            continue;
-        kd_near *x = &w->near[kept++];
-        *x = w->near[t];
-        x->last = s->hist.last[x->slot];
-    }
-    kd_near *sorted = sort_near(s, w->near, w->spare, kept);
-    if (sorted != w->near) {
-        w->spare = w->near;
-        w->near = sorted;
-    }
-    w->n_near = kept < k ? kept : k;
-    for (uint32_t t = 0; t < w->n_near; t++) {
-        kd_near *x = &w->near[t];
-        x->sim = kd_similarity_value(o->similarity, x->c, a, s->hist.n_items[x->slot]);
-    }
-    return KD_OK;
+    if (rc == KD_OK && n > k)
+        keep_best(s, w->near, n, k);
+    w->n_near = n < k ? n : k;
+    return rc;
 }
 
 kd_rc kd_usercf_neighbours(const kd_state *s, const kd_usercf_options *o,
@@ -253,11 +332,22 @@ kd_rc kd_usercf_neighbours(const kd_state *s, const kd_usercf_options *o,
         return KD_OK;
     uint32_t n = gather(s, o, subject, w);
     for (uint32_t k = 0; k < subject->n_self; k++)
-        w->count[subject->self[k]] = 0; /* histogram[0], which nobody reads */
-    kd_rc rc = select_near(s, o, subject, w, n, err);
-    for (uint32_t k = 0; k < n; k++)
-        w->count[w->touched[k]] = 0;
-    return rc;
+        w->count[subject->self[k]] = 0; /* below any overlap */
+    bool by_cells = subject->n_items < 256 &&
+                    (subject->n_items + 1) * (s->opt.history_max + 1) <= KD_CELLS;
+    KD_TRY(by_cells ? select_by_cells(s, o, subject, w, n, err)
+                    : select_by_rank(s, o, subject, w, n, err));
+    kd_near *sorted = sort_near(s, w->near, w->spare, w->n_near);
+    if (sorted != w->near) {
+        w->spare = w->near;
+        w->near = sorted;
+    }
+    for (uint32_t t = 0; t < w->n_near; t++) {
+        const kd_near *x = &w->near[t];
+        w->sim[t] = kd_similarity_value(o->similarity, x->c, subject->n_items,
+                                        s->hist.n_items[x->slot]);
+    }
+    return KD_OK;
 }
 
 kd_rc kd_usercf_exclude(kd_usercf_space *w, uint32_t item, kd_err *err)
@@ -321,7 +411,7 @@ void kd_usercf_score(const kd_state *s, const kd_usercf_options *o, const kd_sub
         }
         kd_entries e = kd_entries_of(&s->hist, w->near[t].slot);
         uint32_t begin = kd_history_begin(&e, s->opt.history_max);
-        double sim = w->near[t].sim;
+        double sim = w->sim[t];
         for (uint32_t k = begin; k < e.n; k++) {
             if ((e.word[k] & KD_REP) == 0)
                 continue;

@@ -41,14 +41,18 @@ typedef struct kd_subject {
 } kd_subject;
 
 typedef struct kd_near {
-    double rank;   /* orders as the similarity does, exactly (see kd_similarity_rank) */
-    double sim;
-    kd_ms last;
+    double rank; /* orders as the similarity does, exactly (see kd_similarity_rank) */
+    kd_ms last;  /* most recent activity */
     uint32_t slot;
     uint32_t c;
 } kd_near;
 
-/* A reader's room. After kd_usercf_neighbours: near[0..n_near). After kd_usercf_score: score[] of
+/* Candidates of equal (c, |I(v)|) have equal similarity: a cell. With at most this many cells the
+ * k best are found by counting instead of comparing. */
+#define KD_CELLS 65536u
+
+/* A reader's room. After kd_usercf_neighbours: near[0..n_near) and
+ * sim[0..n_near), best first. After kd_usercf_score: score[] of
  * items[0..n_items), until kd_usercf_clear. An item excluded beforehand has score -infinity. */
 typedef struct kd_usercf_space {
     uint16_t *count;    /* [cap_shoppers] zero between calls */
@@ -60,10 +64,13 @@ typedef struct kd_usercf_space {
     uint32_t *excluded; /* [cap_excluded] */
     uint32_t n_excluded, cap_excluded;
     kd_near *near, *spare; /* [cap_near] */
-    double *ranks;      /* [cap_near] */
+    double *sim;           /* [cap_near] similarity of near[] */
     uint32_t n_near, cap_near;
-    uint32_t *histogram; /* [cap_histogram] candidates by c */
-    uint32_t cap_histogram;
+    uint16_t *cell;     /* [cap_cell] cell of touched[] */
+    uint32_t cap_cell;
+    uint32_t *cell_n;   /* [KD_CELLS] candidates in a cell; zero between calls */
+    uint8_t *verdict;   /* [KD_CELLS] zero between calls */
+    uint16_t *marked;   /* [KD_CELLS] */
 } kd_usercf_space;
 
 void kd_usercf_space_dispose(kd_usercf_space *w);

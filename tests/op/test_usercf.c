@@ -71,7 +71,9 @@ static void compare_list(const reader *x, const oracle *o, const char *shopper, 
         const kd_item *it = &got.items[k];
         if (kd_str_cmp(it->item_id, kd_str_of(want[k].id)) != 0)
             fail_msg("place %d: %.*s, the oracle says %s", k, KD_STR_ARG(it->item_id), want[k].id);
-        assert_true(it->score == want[k].value); /* same sums in the same order: the same bits */
+        if (it->score != want[k].value) /* same sums in the same order: the same bits */
+            fail_msg("place %d: %s has %.17g, the oracle says %.17g", k, want[k].id, it->score,
+                     want[k].value);
         assert_string_equal(it->parts[0].name, want[k].is_fill ? "popularity" : "usercf");
         assert_true(it->parts[0].value == it->score);
     }

@@ -207,6 +207,16 @@ static world *world_of(const oracle *o, int64_t now)
     return w;
 }
 
+/* The shopper asked for, who may have no event at all. */
+static int shopper_of(world *w, const char *shopper)
+{
+    int known = w->n_shoppers;
+    int u = index_of(w->shopper, &w->n_shoppers, shopper);
+    if (u == known)
+        w->last[u] = INT64_MIN;
+    return u;
+}
+
 /* v in P_m(i): fewer than m shoppers are more recent, greater id bytes being the more recent. */
 static bool in_audience(const oracle *o, const world *w, int v, int i)
 {
@@ -257,7 +267,7 @@ int oracle_neighbours(const oracle *o, const char *shopper, oracle_row *out)
 {
     world *w = world_of(o, 0);
     candidate near[64];
-    int u = index_of(w->shopper, &w->n_shoppers, shopper);
+    int u = shopper_of(w, shopper);
     int n = neighbours_in(o, w, u, near);
     for (int k = 0; k < n; k++) {
         set_id(out[k].id, w->shopper[near[k].v]);
@@ -313,7 +323,7 @@ int oracle_list(const oracle *o, const char *shopper, const char *trigger_item, 
 {
     world *w = world_of(o, now);
     candidate near[64];
-    int u = index_of(w->shopper, &w->n_shoppers, shopper), n = 0;
+    int u = shopper_of(w, shopper), n = 0;
     int n_near = neighbours_in(o, w, u, near);
     bool is_out[64] = {0};
     memset(out, 0, ORACLE_ROWS * sizeof *out);
