@@ -28,7 +28,8 @@ const char *kd_schema_name(kd_schema_id id);
 const char *kd_schema_text(kd_schema_id id);
 /* By name, with or without the namespace; false if it is none of ours. */
 bool kd_schema_by_name(kd_str name, kd_schema_id *out);
-/* The schema that an output is written with; KD_OUT_FORGOTTEN has none (it is a null): KD_SCHEMAS. */
+/* The schema that an output is written with; KD_OUT_FORGOTTEN has none (it is a null): KD_SCHEMAS.
+ */
 kd_schema_id kd_schema_of_out(kd_out_type type);
 
 /* Bare Avro bodies (no framing), appended to out; out->failed says when memory ran out. The digest

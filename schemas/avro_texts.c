@@ -1,6 +1,7 @@
 /* avro_texts.c - the texts of schemas/avro, written by `cmake -P schemas/embed.cmake`. */
 #include "schemas/avro_texts.h"
 
+/* clang-format off */
 const char *const kd_avro_texts[KD_SCHEMAS] = {
     [KD_SCHEMA_BROWSE] =
     ("{\n"

@@ -109,8 +109,8 @@ static kd_rc parse_reference(parser *ps, kd_str name, kd_str ns, kd_avro_node **
         return no_room(ps);
     kd_avro_node *node = find_named(ps, full);
     if (node == NULL)
-        return kd_fail(ps->err, KD_ECONFIG, "type \"%.60s\" is neither primitive nor defined before",
-                       full);
+        return kd_fail(ps->err, KD_ECONFIG,
+                       "type \"%.60s\" is neither primitive nor defined before", full);
     *out = node;
     return KD_OK;
 }
@@ -131,8 +131,8 @@ static kd_rc parse_union(parser *ps, const kd_jval *v, kd_str ns, kd_avro_node *
         if (branch->kind == KD_AVRO_UNION)
             return kd_fail(ps->err, KD_ECONFIG, "a union stands directly in a union");
         for (size_t k = 0; k < i; k++) {
-            bool is_same = branch->name == NULL ? branches[k]->kind == branch->kind
-                                                : branches[k] == branch;
+            bool is_same =
+                branch->name == NULL ? branches[k]->kind == branch->kind : branches[k] == branch;
             if (is_same)
                 return kd_fail(ps->err, KD_ECONFIG, "a union has two branches of one type");
         }
@@ -291,7 +291,8 @@ static kd_rc parse_items(parser *ps, kd_avro_kind kind, const kd_jval *items, kd
     kd_avro_node *node, *below;
     KD_TRY(new_node(ps, kind, &node));
     if (items == NULL)
-        return kd_fail(ps->err, KD_ECONFIG, "%s has no %s", kind == KD_AVRO_MAP ? "a map" : "an array",
+        return kd_fail(ps->err, KD_ECONFIG, "%s has no %s",
+                       kind == KD_AVRO_MAP ? "a map" : "an array",
                        kind == KD_AVRO_MAP ? "values" : "items");
     KD_TRY(parse_node(ps, items, ns, &below));
     node->items = below;
@@ -342,8 +343,7 @@ static kd_rc parse_node(parser *ps, const kd_jval *v, kd_str ns, kd_avro_node **
         break;
     }
     default:
-        rc = kd_fail(ps->err, KD_ECONFIG, "%s stands where a schema belongs",
-                     kd_jval_kind_name(v));
+        rc = kd_fail(ps->err, KD_ECONFIG, "%s stands where a schema belongs", kd_jval_kind_name(v));
     }
     ps->depth--;
     return rc;

@@ -1,10 +1,10 @@
 /* avsc.h - an Avro schema's text as a tree, with its parsing canonical form and fingerprint.
  *
- * Our own reader of schemas, because Avro-C 1.11 drops defaults, aliases and logical types and keeps
- * its errors in a variable of the process. Specification: Apache Avro 1.11.1, "Schema Declaration",
- * "Transforming into Parsing Canonical Form", "Schema Fingerprints".
- * I1 a tree has at most KD_AVSC_NODES_MAX nodes and is nested at most KD_AVSC_DEPTH_MAX deep; named
- *    types may be recursive, so the graph may have cycles through records
+ * Our own reader of schemas, because Avro-C 1.11 drops defaults, aliases and logical types and
+ * keeps its errors in a variable of the process. Specification: Apache Avro 1.11.1, "Schema
+ * Declaration", "Transforming into Parsing Canonical Form", "Schema Fingerprints". I1 a tree has at
+ * most KD_AVSC_NODES_MAX nodes and is nested at most KD_AVSC_DEPTH_MAX deep; named types may be
+ * recursive, so the graph may have cycles through records
  * @thread any: a finished tree is constant.
  */
 #ifndef KD_AVSC_H
@@ -44,13 +44,13 @@ typedef struct kd_avro_field {
 
 struct kd_avro_node {
     kd_avro_kind kind;
-    uint32_t index;           /* of the node, from 0 */
-    bool is_empty;            /* its encoding is always no bytes: null, fixed of 0, records of such */
-    const char *name;         /* RECORD ENUM FIXED: the full name; else NULL */
+    uint32_t index;   /* of the node, from 0 */
+    bool is_empty;    /* its encoding is always no bytes: null, fixed of 0, records of such */
+    const char *name; /* RECORD ENUM FIXED: the full name; else NULL */
     const char *const *aliases; /* full names */
     size_t n_aliases;
-    const char *logical;      /* logicalType, or NULL */
-    size_t n;                 /* fields, symbols, branches */
+    const char *logical;                 /* logicalType, or NULL */
+    size_t n;                            /* fields, symbols, branches */
     const kd_avro_field *fields;         /* RECORD */
     const char *const *symbols;          /* ENUM */
     const kd_avro_node *const *branches; /* UNION */

@@ -11,9 +11,9 @@
 enum {
     CONFLUENT_HEAD = 5,
     SINGLE_HEAD = 10,
-    UNKNOWN_LOOKUPS = 1000,   /* life of "no such schema" without a clock, in look-ups of it */
-    UNKNOWN_LIFE_MS = 30000,  /* ... and with one */
-    UNKNOWN_MAX = 4096,       /* such entries kept; all go when there are more */
+    UNKNOWN_LOOKUPS = 1000,  /* life of "no such schema" without a clock, in look-ups of it */
+    UNKNOWN_LIFE_MS = 30000, /* ... and with one */
+    UNKNOWN_MAX = 4096,      /* such entries kept; all go when there are more */
     TOPICS_MAX = 64,
 };
 
@@ -23,7 +23,7 @@ typedef struct writer {
     kd_err why;      /* schema == NULL: what to tell */
     kd_ms since;
     uint32_t lookups;
-    kd_plan *plans[KD_RECORD_TYPES]; /* owned; compiled at first use */
+    kd_plan *plans[KD_RECORD_TYPES];  /* owned; compiled at first use */
     kd_err *misfits[KD_RECORD_TYPES]; /* owned; why it does not resolve to that type */
 } writer;
 
@@ -47,7 +47,7 @@ struct kd_codec {
     kd_ms (*now)(void *);
     void *now_arg;
     writer_map by_id, by_fingerprint;
-    size_t n_unknown; /* entries of by_id without a schema */
+    size_t n_unknown;         /* entries of by_id without a schema */
     kd_avsc *own[KD_SCHEMAS]; /* owned by by_fingerprint's writers */
     topic_schema topics[TOPICS_MAX];
     size_t n_topics;
@@ -247,7 +247,8 @@ static kd_rc fetch_writer(kd_codec *c, uint32_t id, writer **out, kd_err *err)
     if (rc == KD_OK)
         rc = kd_avsc_parse(text.p, text.n, &schema, &why);
     kd_buf_dispose(&text);
-    if (rc == KD_ECONFIG && schema == NULL && why.rc == KD_ECONFIG) { /* there, but no Avro schema */
+    if (rc == KD_ECONFIG && schema == NULL &&
+        why.rc == KD_ECONFIG) { /* there, but no Avro schema */
         char msg[sizeof why.msg];
         memcpy(msg, why.msg, sizeof msg);
         rc = kd_bad(&why, KD_REASON_SCHEMA, "schema id %u: %.200s", id, msg);
@@ -285,9 +286,9 @@ static kd_rc writer_of_id(kd_codec *c, uint32_t id, writer **out, kd_err *err)
         return KD_OK;
     }
     if (c->registry == NULL)
-        return kd_bad(err, KD_REASON_FRAMING,
-                      "the value has a registry's framing (schema id %u), no registry is configured",
-                      id);
+        return kd_bad(
+            err, KD_REASON_FRAMING,
+            "the value has a registry's framing (schema id %u), no registry is configured", id);
     writer *w = map_get(&c->by_id, id);
     if (w == NULL || !is_fresh(c, w))
         KD_TRY(fetch_writer(c, id, &w, err));

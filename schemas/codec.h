@@ -1,16 +1,15 @@
 /* codec.h - messages <-> records: framing, schema ids, the writer's schema resolved to ours.
  *
  *   with a registry     Confluent wire format: 0, big-endian schema id, Avro body
- *   without one         Avro single-object encoding: C3 01, little-endian CRC-64-AVRO fingerprint of
- *                       the schema's parsing canonical form, Avro body
- * Both are read where a registry is configured; without one only the schemas of this build (and
- * those of kd_codec_add_schema) are known. A writer's schema is compiled once into a plan that reads
- * its bytes straight into a kd_record, defaults included; decoding then allocates nothing but a
- * catalogue item's tag list.
+ *   without one         Avro single-object encoding: C3 01, little-endian CRC-64-AVRO fingerprint
+ * of the schema's parsing canonical form, Avro body Both are read where a registry is configured;
+ * without one only the schemas of this build (and those of kd_codec_add_schema) are known. A
+ * writer's schema is compiled once into a plan that reads its bytes straight into a kd_record,
+ * defaults included; decoding then allocates nothing but a catalogue item's tag list.
  *
  * I1 a hostile message costs time linear in its length and at most 64 levels of stack
- * I2 a schema that cannot be had for now is KD_RETRY, one that is not there KD_EDATA (reason schema);
- *    the latter is remembered for a while, so that garbage ids do not hammer the registry
+ * I2 a schema that cannot be had for now is KD_RETRY, one that is not there KD_EDATA (reason
+ * schema); the latter is remembered for a while, so that garbage ids do not hammer the registry
  * @thread one: a codec belongs to one thread at a time (the bare encoders of avro.h to any).
  */
 #ifndef KD_CODEC_H
@@ -29,8 +28,8 @@ typedef struct kd_codec_options {
     void *now_arg;
 } kd_codec_options;
 
-/* {0} is valid: no registry. Strings are copied. Nothing is asked of the registry yet. *out is owned
- * by the caller. */
+/* {0} is valid: no registry. Strings are copied. Nothing is asked of the registry yet. *out is
+ * owned by the caller. */
 KD_CHECK kd_rc kd_codec_new(const kd_codec_options *o, kd_codec **out, kd_err *err);
 void kd_codec_free(kd_codec *c);
 
@@ -41,15 +40,15 @@ kd_registry *kd_codec_registry(kd_codec *c);
  * Without a registry it only notes the pair. Idempotent. KD_RETRY, KD_ECONFIG as in registry.h. */
 KD_CHECK kd_rc kd_codec_prepare(kd_codec *c, const char *topic, kd_schema_id id, kd_err *err);
 
-/* Makes a writer's schema known by its fingerprint (an older version of ours, say). KD_ECONFIG if it
- * is not an Avro schema. */
+/* Makes a writer's schema known by its fingerprint (an older version of ours, say). KD_ECONFIG if
+ * it is not an Avro schema. */
 KD_CHECK kd_rc kd_codec_add_schema(kd_codec *c, const char *text, kd_err *err);
 
 /* One message -> one record of type `expected`. Fills type and fields; out->pos, ts, emit and raw_*
- * stay as the caller left them. Strings are borrowed from `value` (and `key`), the tag list from `a`.
- * A null value (value == NULL) on a catalogue topic is a removal: item_id = key, time = out->ts, so
- * set out->ts before the call. Does not run kd_record_check.
- * KD_EDATA: framing, schema, decode, utf8, field, number. On failure only the fields are undefined. */
+ * stay as the caller left them. Strings are borrowed from `value` (and `key`), the tag list from
+ * `a`. A null value (value == NULL) on a catalogue topic is a removal: item_id = key, time =
+ * out->ts, so set out->ts before the call. Does not run kd_record_check. KD_EDATA: framing, schema,
+ * decode, utf8, field, number. On failure only the fields are undefined. */
 KD_CHECK kd_rc kd_codec_decode(kd_codec *c, kd_record_type expected, const void *key,
                                size_t key_len, const void *value, size_t value_len, kd_record *out,
                                kd_arena *a, kd_err *err);
@@ -61,10 +60,10 @@ KD_CHECK kd_rc kd_codec_encode_record(kd_codec *c, const char *topic, const kd_r
 KD_CHECK kd_rc kd_codec_encode_out(kd_codec *c, const char *topic, const kd_out *o, kd_buf *out,
                                    kd_err *err);
 
-/* Any framed message whose schema can be had -> one JSON object, by its writer's schema. A null value
- * is null. Bytes as in json.h; a union's value stands for itself, without its branch's name. `name`
- * (may be NULL) gets the writer's full name, borrowed while the codec lives. On failure what was
- * appended to out is taken back. */
+/* Any framed message whose schema can be had -> one JSON object, by its writer's schema. A null
+ * value is null. Bytes as in json.h; a union's value stands for itself, without its branch's name.
+ * `name` (may be NULL) gets the writer's full name, borrowed while the codec lives. On failure what
+ * was appended to out is taken back. */
 KD_CHECK kd_rc kd_codec_to_json(kd_codec *c, const void *value, size_t value_len, kd_buf *out,
                                 const char **name, kd_err *err);
 

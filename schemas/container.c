@@ -3,8 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <zlib.h>
-
+#include "base/flate.h"
 #include "schemas/plan.h"
 
 enum {
@@ -29,8 +28,8 @@ struct kd_container {
     bool is_end;
     unsigned char sync[SYNC];
     bool is_deflate;
-    kd_avsc *schema;      /* owned */
-    kd_plan *skip;        /* owned; passes over one value of the file's schema */
+    kd_avsc *schema;             /* owned */
+    kd_plan *skip;               /* owned; passes over one value of the file's schema */
     kd_plan *plan[BRANCHES_MAX]; /* owned; one a branch, or [0]; NULL: none of ours */
     kd_record_type type[BRANCHES_MAX];
     kd_avsc *own[KD_RECORD_TYPES]; /* owned; our schemas, where needed */
@@ -154,8 +153,7 @@ static kd_rc use_meta(kd_container *c, kd_str schema, kd_str codec, kd_err *err)
     if (schema.p == NULL)
         return kd_bad(err, KD_REASON_SCHEMA, "the container file names no schema");
     c->is_deflate = codec.p != NULL && kd_str_eq(codec, kd_str_of("deflate"));
-    if (!c->is_deflate && codec.p != NULL && codec.n > 0 &&
-        !kd_str_eq(codec, kd_str_of("null")))
+    if (!c->is_deflate && codec.p != NULL && codec.n > 0 && !kd_str_eq(codec, kd_str_of("null")))
         return kd_bad(err, KD_REASON_SCHEMA, "codec \"%.*s\" is not read, null and deflate are",
                       codec.n < 40 ? (int)codec.n : 40, codec.p);
     kd_err why;
@@ -171,8 +169,9 @@ static kd_rc read_header(kd_container *c, kd_err *err)
 {
     KD_TRY(fill(c, sizeof magic, err));
     if (held(c) < sizeof magic || memcmp(c->in.p + c->at, magic, sizeof magic) != 0)
-        return kd_bad(err, KD_REASON_FRAMING, "this is no Avro container file (it does not begin "
-                                              "with \"Obj\" and 1)");
+        return kd_bad(err, KD_REASON_FRAMING,
+                      "this is no Avro container file (it does not begin "
+                      "with \"Obj\" and 1)");
     /* The header says nowhere how long it is: try with what is held, then with more. */
     for (size_t want = CHUNK;; want *= 2) {
         KD_TRY(fill(c, want, err));
@@ -271,45 +270,13 @@ static kd_rc resync(kd_container *c, kd_err *err)
 static kd_rc damaged(kd_container *c, int64_t lost, const char *what, kd_err *err)
 {
     KD_TRY(resync(c, err));
-    kd_rc rc = kd_bad(err, KD_REASON_DECODE,
-                      "a block of the container file is damaged (%s): %lld records from number %lld "
-                      "are lost",
-                      what, (long long)lost, (long long)c->number);
+    kd_rc rc =
+        kd_bad(err, KD_REASON_DECODE,
+               "a block of the container file is damaged (%s): %lld records from number %lld "
+               "are lost",
+               what, (long long)lost, (long long)c->number);
     c->number += lost;
     return rc;
-}
-
-static kd_rc inflate_block(kd_container *c, const unsigned char *p, size_t n, const char **out_fault,
-                           kd_err *err)
-{
-    z_stream z = {0};
-    if (inflateInit2(&z, -MAX_WBITS) != Z_OK)
-        return kd_fail(err, KD_ENOMEM, "no room to unpack a block");
-    unsigned char *in = NULL;
-    memcpy(&in, &p, sizeof in); /* zlib's next_in is not const in this build; it is not written */
-    z.next_in = in;
-    z.avail_in = (uInt)n;
-    kd_buf_clear(&c->unpacked);
-    int rc = Z_OK;
-    while (rc == Z_OK && c->unpacked.n <= BLOCK_MAX) {
-        char *to = kd_buf_room(&c->unpacked, CHUNK);
-        if (to == NULL)
-            break;
-        z.next_out = (unsigned char *)to;
-        z.avail_out = CHUNK;
-        rc = inflate(&z, Z_NO_FLUSH);
-        c->unpacked.n += CHUNK - z.avail_out;
-        if (rc == Z_BUF_ERROR || (rc == Z_OK && z.avail_out == CHUNK))
-            break;
-    }
-    inflateEnd(&z);
-    if (c->unpacked.failed || rc == Z_MEM_ERROR)
-        return kd_fail(err, KD_ENOMEM, "no room to unpack a block");
-    if (c->unpacked.n > BLOCK_MAX)
-        *out_fault = "it unpacks to more than 64 MiB";
-    else if (rc != Z_STREAM_END || z.avail_in != 0)
-        *out_fault = "it does not unpack";
-    return KD_OK;
 }
 
 /* Begins the next block. KD_END at the end of the file. */
@@ -333,12 +300,15 @@ static kd_rc next_block(kd_container *c, kd_err *err)
     if (!c->is_deflate) {
         c->block = kd_cursor_of(data, (size_t)size);
     } else {
-        const char *fault = NULL;
-        KD_TRY(inflate_block(c, data, (size_t)size, &fault, err));
-        if (fault == NULL && (uint64_t)n > c->unpacked.n)
-            fault = "its count is impossible";
-        if (fault != NULL)
-            return damaged(c, n > 0 ? n : 1, fault, err);
+        kd_err why;
+        kd_buf_clear(&c->unpacked);
+        kd_rc rc = kd_inflate(data, (size_t)size, BLOCK_MAX, &c->unpacked, &why);
+        if (rc == KD_OK && (uint64_t)n > c->unpacked.n)
+            rc = kd_bad(&why, KD_REASON_DECODE, "its count is impossible");
+        if (rc == KD_EDATA)
+            return damaged(c, n > 0 ? n : 1, why.msg, err);
+        if (rc != KD_OK)
+            return kd_fail(err, rc, "%s", why.msg);
         c->block = kd_cursor_of(c->unpacked.p == NULL ? "" : c->unpacked.p, c->unpacked.n);
     }
     c->at += whole;
@@ -417,11 +387,10 @@ struct kd_container_writer {
     kd_container_write_fn write;
     void *arg;
     unsigned char sync[SYNC];
-    kd_buf body;    /* records of the block begun */
+    kd_buf body; /* records of the block begun */
     int64_t n_body;
-    kd_buf block;   /* what is handed to write */
-    z_stream z;     /* deflate only */
-    bool has_z;
+    kd_buf block;  /* what is handed to write */
+    kd_buf packed; /* deflate only */
 };
 
 static void put_long(kd_buf *out, int64_t x)
@@ -470,15 +439,7 @@ kd_rc kd_container_writer_new(kd_schema_id id, kd_container_codec codec,
     w->is_deflate = codec == KD_CONTAINER_DEFLATE;
     w->write = write;
     w->arg = arg;
-    kd_rc rc = KD_OK;
-    if (w->is_deflate) {
-        w->has_z = deflateInit2(&w->z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -MAX_WBITS, 8,
-                                Z_DEFAULT_STRATEGY) == Z_OK;
-        if (!w->has_z)
-            rc = kd_fail(err, KD_ENOMEM, "no room to pack blocks");
-    }
-    if (rc == KD_OK)
-        rc = write_header(w, err);
+    kd_rc rc = write_header(w, err);
     if (rc != KD_OK) {
         kd_container_writer_free(w);
         return rc;
@@ -487,44 +448,21 @@ kd_rc kd_container_writer_new(kd_schema_id id, kd_container_codec codec,
     return KD_OK;
 }
 
-static kd_rc deflate_body(kd_container_writer *w, kd_buf *out, kd_err *err)
-{
-    if (deflateReset(&w->z) != Z_OK)
-        return kd_fail(err, KD_EBUG, "zlib does not reset");
-    uLong bound = deflateBound(&w->z, (uLong)w->body.n);
-    char *to = kd_buf_room(out, bound);
-    if (to == NULL)
-        return kd_fail(err, KD_ENOMEM, "no room to pack a block");
-    w->z.next_in = (unsigned char *)w->body.p;
-    w->z.avail_in = (uInt)w->body.n;
-    w->z.next_out = (unsigned char *)to;
-    w->z.avail_out = (uInt)bound;
-    if (deflate(&w->z, Z_FINISH) != Z_STREAM_END)
-        return kd_fail(err, KD_EBUG, "zlib does not pack a block");
-    out->n += bound - w->z.avail_out;
-    return KD_OK;
-}
-
 kd_rc kd_container_writer_flush(kd_container_writer *w, kd_err *err)
 {
     if (w->n_body == 0)
         return KD_OK;
-    kd_buf packed = {0};
     const kd_buf *data = &w->body;
     if (w->is_deflate) {
-        kd_rc rc = deflate_body(w, &packed, err);
-        if (rc != KD_OK) {
-            kd_buf_dispose(&packed);
-            return rc;
-        }
-        data = &packed;
+        kd_buf_clear(&w->packed);
+        KD_TRY(kd_deflate(w->body.p, w->body.n, &w->packed, err));
+        data = &w->packed;
     }
     kd_buf_clear(&w->block);
     put_long(&w->block, w->n_body);
     put_long(&w->block, (int64_t)data->n);
     kd_buf_add(&w->block, data->p, data->n);
     kd_buf_add(&w->block, w->sync, SYNC);
-    kd_buf_dispose(&packed);
     if (w->block.failed)
         return kd_fail(err, KD_ENOMEM, "no room for a block");
     KD_TRY(w->write(w->arg, w->block.p, w->block.n, err));
@@ -547,8 +485,8 @@ static kd_rc added(kd_container_writer *w, size_t before, kd_err *err)
 kd_rc kd_container_write_record(kd_container_writer *w, const kd_record *r, kd_err *err)
 {
     if ((kd_schema_id)r->type != w->id)
-        return kd_fail(err, KD_EBUG, "a %s in a container file of %s",
-                       kd_record_type_name(r->type), kd_schema_name(w->id));
+        return kd_fail(err, KD_EBUG, "a %s in a container file of %s", kd_record_type_name(r->type),
+                       kd_schema_name(w->id));
     size_t before = w->body.n;
     kd_record_encode(r, &w->body);
     return added(w, before, err);
@@ -570,8 +508,7 @@ void kd_container_writer_free(kd_container_writer *w)
 {
     if (w == NULL)
         return;
-    if (w->has_z)
-        deflateEnd(&w->z);
+    kd_buf_dispose(&w->packed);
     kd_buf_dispose(&w->body);
     kd_buf_dispose(&w->block);
     free(w);

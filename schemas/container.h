@@ -1,11 +1,11 @@
 /* container.h - Avro object container files: reading records of our types, writing any of ours.
  *
- * Reading: the writer's schema is the file's own; it is one of our four record types by its name (or
- * a union of them, then each record says which). Codecs null and deflate. A damaged block is reported
- * once, with the record numbers from which it is not sure, and reading goes on behind the next sync
- * marker; nothing else is lost. Memory: one block (at most 64 MiB unpacked), packed and unpacked.
- * Writing: blocks of about 64 KiB, the sync marker is a hash of schema and codec, so that the same
- * records give the same bytes.
+ * Reading: the writer's schema is the file's own; it is one of our four record types by its name
+ * (or a union of them, then each record says which). Codecs null and deflate. A damaged block is
+ * reported once, with the record numbers from which it is not sure, and reading goes on behind the
+ * next sync marker; nothing else is lost. Memory: one block (at most 64 MiB unpacked), packed and
+ * unpacked. Writing: blocks of about 64 KiB, the sync marker is a hash of schema and codec, so that
+ * the same records give the same bytes.
  * @thread one
  */
 #ifndef KD_CONTAINER_H
@@ -28,11 +28,11 @@ KD_CHECK kd_rc kd_container_open(kd_container_read_fn read, void *arg, kd_contai
 KD_CHECK kd_rc kd_container_open_mem(const void *p, size_t n, kd_container **out, kd_err *err);
 void kd_container_close(kd_container *c);
 
-/* The next record. out->pos.offset is set to its number from 0 in every case; topic, partition, ts and
- * emit stay as the caller left them; raw_* is the record's bare Avro body where there is one, else
- * NULL. Strings (and raw bytes) live in `a`. Does not run kd_record_check.
- * KD_EDATA: a record that does not decode, or a damaged block (one report for it); go on. KD_END,
- * KD_EIO from the reader. After a damaged block numbers go on with what the block said it held. */
+/* The next record. out->pos.offset is set to its number from 0 in every case; topic, partition, ts
+ * and emit stay as the caller left them; raw_* is the record's bare Avro body where there is one,
+ * else NULL. Strings (and raw bytes) live in `a`. Does not run kd_record_check. KD_EDATA: a record
+ * that does not decode, or a damaged block (one report for it); go on. KD_END, KD_EIO from the
+ * reader. After a damaged block numbers go on with what the block said it held. */
 KD_CHECK kd_rc kd_container_next(kd_container *c, kd_arena *a, kd_record *out, kd_err *err);
 /* The full name of the file's schema ("union" for one), borrowed while it lives. */
 const char *kd_container_schema_name(const kd_container *c);

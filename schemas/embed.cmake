@@ -2,7 +2,7 @@
 # The result is committed, so that a build needs no step of its own; test_avro fails when they differ.
 set(here ${CMAKE_CURRENT_LIST_DIR})
 set(out "/* avro_texts.c - the texts of schemas/avro, written by `cmake -P schemas/embed.cmake`. */\n")
-string(APPEND out "#include \"schemas/avro_texts.h\"\n\nconst char *const kd_avro_texts[KD_SCHEMAS] = {\n")
+string(APPEND out "#include \"schemas/avro_texts.h\"\n\n/* clang-format off */\nconst char *const kd_avro_texts[KD_SCHEMAS] = {\n")
 foreach(pair BROWSE=BrowseEvent PURCHASE=PurchaseEvent CATALOG=CatalogItem FORGET=ForgetRequest
     UPDATE=RecommendationUpdate SIMILAR=SimilarShoppers DEAD_LETTER=DeadLetter RECEIPT=ForgetReceipt)
   string(REGEX REPLACE "=.*" "" id ${pair})

@@ -1,7 +1,10 @@
 #include "schemas/fields.h"
 
 #define AT(member) (uint16_t) offsetof(kd_record, member)
-#define NULLABLE_STRING(name, member) {name, KD_FIELD_STRING, true, true, AT(member), NULL, NULL}
+#define NULLABLE_STRING(name, member)                                                              \
+    {                                                                                              \
+        name, KD_FIELD_STRING, true, true, AT(member), NULL, NULL                                  \
+    }
 
 static const kd_symbol actions[] = {
     {"VIEW", KD_VIEW}, {"CART", KD_CART}, {"LIKE", KD_LIKE}, {NULL, 0}};

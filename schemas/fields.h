@@ -1,9 +1,9 @@
 /* fields.h - how the fields of our four input schemas lie in a kd_record: the reader's side of JSON
  * and of Avro's schema resolution. A test holds it against the .avsc files.
  *
- * What a field is when its writer leaves it out is what kd_record_init says; is_optional tells whether
- * the schema has a default at all. A nullable number is null as a negative one, so a negative input is
- * refused where it is read.
+ * What a field is when its writer leaves it out is what kd_record_init says; is_optional tells
+ * whether the schema has a default at all. A nullable number is null as a negative one, so a
+ * negative input is refused where it is read.
  * @thread any: constant data.
  */
 #ifndef KD_FIELDS_H
@@ -31,9 +31,9 @@ typedef struct kd_field {
     kd_field_kind kind;
     bool is_nullable;
     bool is_optional;
-    uint16_t offset;            /* in kd_record */
-    const kd_symbol *symbols;   /* ENUM: in the schema's order, ended by {NULL} */
-    const char *symbols_text;   /* ENUM: for messages */
+    uint16_t offset;          /* in kd_record */
+    const kd_symbol *symbols; /* ENUM: in the schema's order, ended by {NULL} */
+    const char *symbols_text; /* ENUM: for messages */
 } kd_field;
 
 enum { KD_FIELDS_MAX = 16 };

@@ -16,11 +16,11 @@
 
 enum { KD_JSON_LINE_MAX = 16 * 1024 * 1024 }; /* longer ones are KD_EDATA, reason too-large */
 
-/* Parses one object. Fills out->type and the fields; out->pos, ts, emit and raw_* stay as the caller
- * left them (set before or after, as it likes). Strings live in `a`. Does not run kd_record_check.
- * KD_EDATA: decode (bad JSON, with its column), utf8, field (missing, or of the wrong type: the
- * message names it and says what would be right), time, number (negative or not finite where
- * null is kept as a negative). *out is untouched on failure. */
+/* Parses one object. Fills out->type and the fields; out->pos, ts, emit and raw_* stay as the
+ * caller left them (set before or after, as it likes). Strings live in `a`. Does not run
+ * kd_record_check. KD_EDATA: decode (bad JSON, with its column), utf8, field (missing, or of the
+ * wrong type: the message names it and says what would be right), time, number (negative or not
+ * finite where null is kept as a negative). *out is untouched on failure. */
 KD_CHECK kd_rc kd_json_event_parse(const char *p, size_t n, kd_arena *a, kd_record *out,
                                    kd_err *err);
 

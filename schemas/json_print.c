@@ -290,8 +290,8 @@ static void put_similar(kd_buf *out, const kd_similar *s)
     put_int_field(out, ",\"time\":", s->time);
     kd_buf_adds(out, ",\"neighbours\":[");
     for (uint32_t i = 0; i < s->n_neighbours; i++) {
-        put_str_field(out, i > 0 ? ",{\"shopper_id\":" : "{\"shopper_id\":",
-                      s->neighbours[i].shopper_id);
+        put_str_field(
+            out, i > 0 ? ",{\"shopper_id\":" : "{\"shopper_id\":", s->neighbours[i].shopper_id);
         kd_buf_adds(out, ",\"similarity\":");
         kd_json_real(out, s->neighbours[i].similarity);
         kd_buf_addc(out, '}');

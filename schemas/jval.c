@@ -77,8 +77,8 @@ kd_jkind kd_jval_kind(const kd_jval *v)
 const char *kd_jval_kind_name(const kd_jval *v)
 {
     static const char *const names[] = {
-        [KD_JNULL] = "null",      [KD_JBOOL] = "a boolean", [KD_JINT] = "an integer",
-        [KD_JREAL] = "a number",  [KD_JSTR] = "a string",   [KD_JARRAY] = "an array",
+        [KD_JNULL] = "null",       [KD_JBOOL] = "a boolean", [KD_JINT] = "an integer",
+        [KD_JREAL] = "a number",   [KD_JSTR] = "a string",   [KD_JARRAY] = "an array",
         [KD_JOBJECT] = "an object"};
     return names[kd_jval_kind(v)];
 }

@@ -1,8 +1,8 @@
 /* jval.h - a JSON text as a tree. The only door to jansson in this room.
  *
- * A duplicate key's last value holds, and keys keep their order. Numbers: an integer within int64 is
- * INT, others REAL; 1e999 and integers beyond int64 are refused. "\u0000" is refused.
- * Depth is bounded by jansson (2048), size by the caller.
+ * A duplicate key's last value holds, and keys keep their order. Numbers: an integer within int64
+ * is INT, others REAL; 1e999 and integers beyond int64 are refused. "\u0000" is refused. Depth is
+ * bounded by jansson (2048), size by the caller.
  * @thread any: trees are independent.
  */
 #ifndef KD_JVAL_H
@@ -13,10 +13,18 @@
 
 typedef struct kd_jval kd_jval; /* a node; borrowed while its root lives */
 
-typedef enum kd_jkind { KD_JNULL, KD_JBOOL, KD_JINT, KD_JREAL, KD_JSTR, KD_JARRAY, KD_JOBJECT } kd_jkind;
+typedef enum kd_jkind {
+    KD_JNULL,
+    KD_JBOOL,
+    KD_JINT,
+    KD_JREAL,
+    KD_JSTR,
+    KD_JARRAY,
+    KD_JOBJECT
+} kd_jkind;
 
-/* One value, any kind, nothing behind it. KD_EDATA (decode, utf8 or number) names the column, from 1.
- * *out is owned by the caller. */
+/* One value, any kind, nothing behind it. KD_EDATA (decode, utf8 or number) names the column,
+ * from 1. *out is owned by the caller. */
 KD_CHECK kd_rc kd_jval_parse(const char *p, size_t n, kd_jval **out, kd_err *err);
 void kd_jval_free(kd_jval *root);
 

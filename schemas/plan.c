@@ -9,15 +9,15 @@ enum { PLAN_ARENA_CAP = 64 << 20 };
 typedef enum op {
     /* skip */
     OP_SKIP_VARINT,
-    OP_SKIP_FIXED,  /* size */
+    OP_SKIP_FIXED, /* size */
     OP_SKIP_BYTES,
     OP_SKIP_ARRAY,  /* kids: 1, the entry */
     OP_SKIP_MAP,    /* kids: 1, the value */
     OP_SKIP_RECORD, /* list */
     OP_SKIP_UNION,  /* list: one step a branch */
     /* read into base + offset */
-    OP_UNION, /* list: one step a branch */
-    OP_FAIL,  /* a branch that does not resolve; name says why */
+    OP_UNION,  /* list: one step a branch */
+    OP_FAIL,   /* a branch that does not resolve; name says why */
     OP_RECORD, /* list */
     OP_NULL,
     OP_STRING,
@@ -42,13 +42,13 @@ typedef struct step_list {
 
 struct step {
     op op;
-    bool is_nullable;  /* a number that stands for null when negative: refuse negative input */
-    bool is_empty;     /* ARRAY: the entry takes no bytes */
-    uint16_t offset;   /* in the record */
+    bool is_nullable; /* a number that stands for null when negative: refuse negative input */
+    bool is_empty;    /* ARRAY: the entry takes no bytes */
+    uint16_t offset;  /* in the record */
     int64_t size;
-    const char *name;  /* for messages: the writer's field */
+    const char *name; /* for messages: the writer's field */
     const kd_field *field;
-    const int16_t *map; /* ENUM: writer's symbol -> kd_action, -1 unknown; size entries */
+    const int16_t *map;         /* ENUM: writer's symbol -> kd_action, -1 unknown; size entries */
     const char *const *symbols; /* ENUM: the writer's names, for messages */
     step_list *list;
 };
@@ -65,7 +65,7 @@ typedef struct compiler {
     kd_arena *arena;
     step_list **skips; /* by node index: lists of records already begun, so recursion ends */
     kd_err *err;
-    char why[192];     /* the last reason for "does not resolve" */
+    char why[192]; /* the last reason for "does not resolve" */
 } compiler;
 
 static kd_rc no_room(compiler *co)
@@ -182,9 +182,10 @@ static const kd_avro_node *not_null(const kd_avro_node *r)
 static kd_rc unresolved(compiler *co, const kd_avro_node *w, const kd_field *f, bool *out_fits)
 {
     static const char *const wanted[] = {
-        [KD_FIELD_STRING] = "string",  [KD_FIELD_TIME] = "long", [KD_FIELD_LONG] = "long",
-        [KD_FIELD_DOUBLE] = "double",  [KD_FIELD_BOOL] = "boolean",
-        [KD_FIELD_ENUM] = "the enum",  [KD_FIELD_TAGS] = "array of string"};
+        [KD_FIELD_STRING] = "string",       [KD_FIELD_TIME] = "long",
+        [KD_FIELD_LONG] = "long",           [KD_FIELD_DOUBLE] = "double",
+        [KD_FIELD_BOOL] = "boolean",        [KD_FIELD_ENUM] = "the enum",
+        [KD_FIELD_TAGS] = "array of string"};
     char text[96];
     snprintf(co->why, sizeof co->why, "%s is %s in the writer's schema and %s%s in ours", f->name,
              kd_avro_node_text(w, text, sizeof text), wanted[f->kind],
@@ -201,8 +202,9 @@ static kd_rc compile_enum(compiler *co, const kd_avro_node *w, const kd_avro_nod
 {
     const kd_avro_node *own = not_null(r);
     if (own->kind == KD_AVRO_ENUM && !names_match(w, own)) {
-        snprintf(co->why, sizeof co->why, "%s is enum %s in the writer's schema and enum %s in ours",
-                 f->name, w->name, own->name);
+        snprintf(co->why, sizeof co->why,
+                 "%s is enum %s in the writer's schema and enum %s in ours", f->name, w->name,
+                 own->name);
         *out_fits = false;
         return KD_OK;
     }
@@ -383,8 +385,8 @@ static kd_rc compile_record(compiler *co, const kd_avro_node *w, const kd_avro_n
     }
     for (size_t i = 0; i < n_fields && *out_fits; i++) {
         if (!has[i] && !fields[i].is_optional) {
-            snprintf(co->why, sizeof co->why,
-                     "%s has no default and is not in the writer's schema", fields[i].name);
+            snprintf(co->why, sizeof co->why, "%s has no default and is not in the writer's schema",
+                     fields[i].name);
             *out_fits = false;
         }
     }
@@ -407,8 +409,8 @@ static kd_rc compile_root(compiler *co, const kd_avro_node *w, const kd_avro_nod
             step *branch = &out->list->steps[i];
             KD_TRY(compile_record(co, w->branches[i], reader, type, branch, &fits));
             if (!fits)
-                *branch = (step){.op = OP_FAIL,
-                                 .name = kd_arena_strz(co->arena, kd_str_of(co->why))};
+                *branch =
+                    (step){.op = OP_FAIL, .name = kd_arena_strz(co->arena, kd_str_of(co->why))};
             if (!fits && branch->name == NULL)
                 return no_room(co);
             any_fits = any_fits || fits;
@@ -444,8 +446,8 @@ static kd_rc compile(const kd_avro_node *writer, uint32_t writer_nodes, const kd
     return KD_OK;
 }
 
-kd_rc kd_plan_compile(const kd_avro_node *writer, uint32_t writer_nodes,
-                      const kd_avro_node *reader, kd_record_type type, kd_plan **out, kd_err *err)
+kd_rc kd_plan_compile(const kd_avro_node *writer, uint32_t writer_nodes, const kd_avro_node *reader,
+                      kd_record_type type, kd_plan **out, kd_err *err)
 {
     return compile(writer, writer_nodes, reader, type, out, err);
 }
@@ -468,7 +470,7 @@ typedef struct runner {
     kd_cursor c;
     kd_record *r;
     kd_arena *a;
-    const char *field; /* being read when a fault was found */
+    const char *field;   /* being read when a fault was found */
     const char *unknown; /* the symbol that has no meaning here */
 } runner;
 
@@ -748,8 +750,8 @@ kd_rc kd_plan_decode(const kd_plan *p, kd_cursor *c, kd_record *out, kd_arena *a
     return kd_cursor_err(&ru.c, ru.field, err);
 }
 
-kd_rc kd_plan_decode_all(const kd_plan *p, const void *bytes, size_t n, kd_record *out,
-                         kd_arena *a, kd_err *err)
+kd_rc kd_plan_decode_all(const kd_plan *p, const void *bytes, size_t n, kd_record *out, kd_arena *a,
+                         kd_err *err)
 {
     kd_cursor c = kd_cursor_of(bytes, n);
     KD_TRY(kd_plan_decode(p, &c, out, a, err));

@@ -1,9 +1,9 @@
 /* plan.h - a writer's schema resolved against one of our record types, compiled to steps.
  *
- * Avro 1.11.1, "Schema Resolution": fields by name or reader's alias, in the writer's order; writer's
- * extra fields are skipped whatever they are; the reader's missing ones take their defaults; unions
- * branch by branch; int, long, float, double and string, bytes promote; enums by symbol. One step per
- * writer's field; what is decided by the schemas alone is decided at compile.
+ * Avro 1.11.1, "Schema Resolution": fields by name or reader's alias, in the writer's order;
+ * writer's extra fields are skipped whatever they are; the reader's missing ones take their
+ * defaults; unions branch by branch; int, long, float, double and string, bytes promote; enums by
+ * symbol. One step per writer's field; what is decided by the schemas alone is decided at compile.
  * I1 decoding reads each byte a bounded number of times, allocates only a tag list (from `a`), and
  *    nests at most KD_CURSOR_DEPTH_MAX
  * @thread any: a plan is constant once compiled.
@@ -17,8 +17,9 @@
 
 typedef struct kd_plan kd_plan;
 
-/* `reader` is our own schema of that type (its aliases count) or an evolved one in tests; both nodes
- * need to live until return only. KD_EDATA (schema) says what does not resolve. *out is owned. */
+/* `reader` is our own schema of that type (its aliases count) or an evolved one in tests; both
+ * nodes need to live until return only. KD_EDATA (schema) says what does not resolve. *out is
+ * owned. */
 KD_CHECK kd_rc kd_plan_compile(const kd_avro_node *writer, uint32_t writer_nodes,
                                const kd_avro_node *reader, kd_record_type type, kd_plan **out,
                                kd_err *err);

@@ -46,15 +46,15 @@ typedef struct kd_pos {
 
 typedef struct kd_record {
     kd_record_type type;
-    bool emit;       /* false: apply only (another instance answers it, or it was answered before) */
+    bool emit; /* false: apply only (another instance answers it, or it was answered before) */
     kd_pos pos;
-    kd_ms ts;        /* the record's own timestamp (Kafka); the event time in a file */
-    kd_ms time;      /* event time */
+    kd_ms ts;         /* the record's own timestamp (Kafka); the event time in a file */
+    kd_ms time;       /* event time */
     kd_action action; /* BROWSE: VIEW LIKE CART; PURCHASE: PAID CANCELLED */
 
-    kd_str event_id; /* nullable; request_id of a ForgetRequest */
-    kd_str order_id; /* PURCHASE, nullable: the basket */
-    kd_str user_id;  /* nullable; shopper_id of a ForgetRequest */
+    kd_str event_id;   /* nullable; request_id of a ForgetRequest */
+    kd_str order_id;   /* PURCHASE, nullable: the basket */
+    kd_str user_id;    /* nullable; shopper_id of a ForgetRequest */
     kd_str session_id; /* nullable */
     kd_str item_id;
 
@@ -64,7 +64,7 @@ typedef struct kd_record {
     kd_str currency;  /* PURCHASE, nullable */
 
     kd_str title, description, category, brand; /* CATALOG, nullable */
-    const kd_str *tags;                         /* CATALOG; n_tags entries, borrowed like a string */
+    const kd_str *tags; /* CATALOG; n_tags entries, borrowed like a string */
     uint32_t n_tags;
     bool available; /* CATALOG */
     bool removed;   /* CATALOG; also what a null value becomes */

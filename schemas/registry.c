@@ -1,6 +1,5 @@
 #include "schemas/registry.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,20 +18,6 @@ struct kd_registry {
     uint64_t requests;
     char curl_error[CURL_ERROR_SIZE];
 };
-
-static void curl_start(void)
-{
-    curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
-/* libcurl wants its process-wide start done once, before any other thread uses it. */
-static kd_rc curl_ready(kd_err *err)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    if (pthread_once(&once, curl_start) != 0)
-        return kd_fail(err, KD_EIO, "libcurl does not start");
-    return KD_OK;
-}
 
 static size_t on_answer(char *p, size_t size, size_t n, void *arg)
 {
@@ -75,8 +60,9 @@ static kd_rc set_url(kd_registry *r, const char *url, kd_err *err)
     curl_free(clean);
     curl_url_cleanup(u);
     if (!ok) /* not repeated: it may hold a password */
-        return kd_fail(err, KD_ECONFIG, "the registry's URL is none: http://host:port[/path] or "
-                                        "https://... is wanted");
+        return kd_fail(err, KD_ECONFIG,
+                       "the registry's URL is none: http://host:port[/path] or "
+                       "https://... is wanted");
     return r->base == NULL ? kd_fail(err, KD_ENOMEM, "no room for a URL") : KD_OK;
 }
 
@@ -111,10 +97,14 @@ static kd_rc set_options(kd_registry *r, const kd_registry_options *o, kd_err *e
 
 kd_rc kd_registry_new(const kd_registry_options *o, kd_registry **out, kd_err *err)
 {
-    KD_TRY(curl_ready(err));
     kd_registry *r = calloc(1, sizeof *r);
     if (r == NULL)
         return kd_fail(err, KD_ENOMEM, "no room for a registry client");
+    /* Counted by libcurl, and safe on any thread since its 7.84 on systems with atomics. */
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        free(r);
+        return kd_fail(err, KD_EIO, "libcurl does not start");
+    }
     r->curl = curl_easy_init();
     kd_rc rc = r->curl == NULL ? kd_fail(err, KD_ENOMEM, "no room for a registry client") : KD_OK;
     if (rc == KD_OK)
@@ -139,6 +129,7 @@ void kd_registry_free(kd_registry *r)
     kd_buf_dispose(&r->url);
     kd_buf_dispose(&r->body);
     kd_buf_dispose(&r->answer);
+    curl_global_cleanup();
     free(r);
 }
 
@@ -255,8 +246,10 @@ static bool is_not_there(long status, const refusal *f)
 static kd_rc status_err(const kd_registry *r, long status, const refusal *f, kd_err *err)
 {
     if (status == 401 || status == 403)
-        return kd_fail(err, KD_ECONFIG, "registry %.90s refuses access (%ld): set "
-                       "registry.basic.auth", r->base, status);
+        return kd_fail(err, KD_ECONFIG,
+                       "registry %.90s refuses access (%ld): set "
+                       "registry.basic.auth",
+                       r->base, status);
     if (status == 429 || status >= 500)
         return kd_fail(err, KD_RETRY, "registry %.80s answers %ld: %.100s", r->base, status,
                        f->text);
@@ -291,8 +284,7 @@ static kd_rc parse_answer(const kd_registry *r, kd_jkind kind, kd_jval **out, kd
 static bool get_int32(const kd_jval *v, const char *key, int32_t *out)
 {
     const kd_jval *x = kd_jval_get(v, key);
-    if (x == NULL || kd_jval_kind(x) != KD_JINT || kd_jval_int(x) < 0 ||
-        kd_jval_int(x) > INT32_MAX)
+    if (x == NULL || kd_jval_kind(x) != KD_JINT || kd_jval_int(x) < 0 || kd_jval_int(x) > INT32_MAX)
         return false;
     *out = (int32_t)kd_jval_int(x);
     return true;
@@ -320,8 +312,10 @@ kd_rc kd_registry_register(kd_registry *r, const char *subject, const char *sche
         return read_id(r, out_id, err);
     refusal f = read_refusal(r);
     if (status == 409)
-        return kd_fail(err, KD_ECONFIG, "subject %.60s has an incompatible schema: write to another "
-                       "topic or change the subject's compatibility (%.90s)", subject, f.text);
+        return kd_fail(err, KD_ECONFIG,
+                       "subject %.60s has an incompatible schema: write to another "
+                       "topic or change the subject's compatibility (%.90s)",
+                       subject, f.text);
     if (status == 422)
         return kd_fail(err, KD_ECONFIG, "the registry finds our schema of %.60s invalid: %.120s",
                        subject, f.text);
@@ -340,8 +334,10 @@ kd_rc kd_registry_lookup(kd_registry *r, const char *subject, const char *schema
         return read_id(r, out_id, err);
     refusal f = read_refusal(r);
     if (is_not_there(status, &f))
-        return kd_fail(err, KD_ECONFIG, "the schema of subject %.80s is not registered: run `kindred "
-                       "schemas register`, or allow it at start", subject);
+        return kd_fail(err, KD_ECONFIG,
+                       "the schema of subject %.80s is not registered: run `kindred "
+                       "schemas register`, or allow it at start",
+                       subject);
     return status_err(r, status, &f, err);
 }
 

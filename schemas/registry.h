@@ -3,8 +3,8 @@
  * Calls block, up to timeout_ms. Who calls decides about retries:
  *   KD_RETRY   no connection, timeout, 429 or 5xx, an answer that is no registry's
  *   KD_EDATA   reason schema: there is no schema with that id
- *   KD_ECONFIG incompatible or invalid schema, not authorised, subject not there: msg says what to do
- * The password never shows in a message.
+ *   KD_ECONFIG incompatible or invalid schema, not authorised, subject not there: msg says what to
+ * do The password never shows in a message.
  * @thread one: a registry belongs to one thread at a time.
  */
 #ifndef KD_REGISTRY_H
@@ -33,7 +33,8 @@ KD_CHECK kd_rc kd_registry_lookup(kd_registry *r, const char *subject, const cha
                                   int32_t *out_id, kd_err *err);
 /* Appends the schema's text and a NUL that does not count in out->n. */
 KD_CHECK kd_rc kd_registry_get(kd_registry *r, int32_t id, kd_buf *out, kd_err *err);
-/* Appends the latest text of a subject (version and id are optional). KD_ECONFIG: no such subject. */
+/* Appends the latest text of a subject (version and id are optional). KD_ECONFIG: no such subject.
+ */
 KD_CHECK kd_rc kd_registry_latest(kd_registry *r, const char *subject, int32_t *out_version,
                                   int32_t *out_id, kd_buf *out, kd_err *err);
 /* Is the schema compatible with the subject's latest version? A subject that is not there is

@@ -60,19 +60,19 @@ typedef struct kd_similar {
 typedef struct kd_dead_letter {
     kd_pos pos;
     kd_reason reason;
-    const char *message; /* NUL-terminated */
+    const char *message;     /* NUL-terminated */
     const void *key, *value; /* raw bytes; NULL = null */
     size_t key_len, value_len;
 } kd_dead_letter;
 
 /* ForgetReceipt: what was removed for one ForgetRequest. No id: a keyed hash. */
 typedef struct kd_receipt {
-    kd_str request_id; /* nullable */
+    kd_str request_id;   /* nullable */
     kd_str shopper_hash; /* hex of the tombstone's keyed hash */
     kd_ms time;
     kd_pos trigger;
     int64_t interactions, postings, sessions; /* removed */
-    kd_digest before, after; /* state digests */
+    kd_digest before, after;                  /* state digests */
 } kd_receipt;
 
 typedef enum kd_out_type {
