@@ -4,7 +4,7 @@
  *
  * decode     every message of the shop (single-object encoding), checked as a source checks it
  * apply      every record into an empty state, in epochs of 512, nothing answered
- * recommend  the same run, now with every fourth event answered, only the answers timed: so the
+ * recommend  the same run, now with every event answered, only the answers timed: so the
  *            state behind a list is what it is when the pipeline computes that list
  * recommend, full state  the last 20,000 events answered once all of them are in
  * Rates are medians over the repetitions, quantiles are over all lists of all repetitions. */
@@ -15,7 +15,7 @@
 
 #include "operators/recommender.h"
 
-enum { EPOCH = 512, SAMPLE = 4 };
+enum { EPOCH = 512 };
 
 typedef struct core {
     bench_shop shop;
@@ -166,7 +166,7 @@ static void bench_recommend(const core *b, int reps)
             const kd_record *r = &b->shop.records[i];
             kd_applied applied = {0};
             bench_must(kd_recommender_apply(rec, r, &applied, &err), &err, "apply");
-            if (r->type != KD_CATALOG && i % SAMPLE == 0) {
+            if (r->type != KD_CATALOG) {
                 bench_must(kd_recommender_prepare(rec, &err), &err, "prepare");
                 bench_numbers_add(&times, answer(rec, space, r, arena, &listed));
             }

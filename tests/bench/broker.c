@@ -204,23 +204,27 @@ static rd_kafka_t *consumer_at_start(const char *const *topics, size_t n)
     return rk;
 }
 
-double broker_raw_copy(const char *const *from, size_t n_from, const char *to, size_t n)
+double broker_raw_copy(const char *const *from, size_t n_from, const char *to, size_t n,
+                       const void *instead, size_t instead_len)
 {
     int64_t delivered = 0;
+    double began = 0;
     rd_kafka_t *out = producer(&delivered);
-    double began = bench_now();
     rd_kafka_t *in = consumer_at_start(from, n_from);
     rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(in);
     rd_kafka_message_t *batch[BATCH];
     for (size_t copied = 0; copied < n;) {
-        ssize_t got = rd_kafka_consume_batch_queue(queue, 100, batch, BATCH);
+        ssize_t got = rd_kafka_consume_batch_queue(queue, 5, batch, BATCH);
+        if (copied == 0 && got > 0) {
+            began = bench_now();
+        }
         for (ssize_t i = 0; i < got; i++) {
             const rd_kafka_message_t *m = batch[i];
             if (m->err) {
                 fail("consume", rd_kafka_message_errstr(m));
             }
-            produce(out, to, m->key, m->key_len, m->payload, m->len,
-                    rd_kafka_message_timestamp(m, NULL));
+            produce(out, to, m->key, m->key_len, instead ? instead : m->payload,
+                    instead ? instead_len : m->len, rd_kafka_message_timestamp(m, NULL));
             copied++;
             rd_kafka_message_destroy(batch[i]);
         }

@@ -22,8 +22,10 @@ void broker_topics_delete(const char *const *names, size_t n);
 void broker_produce_shop(const bench_shop *shop, const char *prefix);
 
 /* Seconds that it takes to read `n` messages of the topics from their start and produce the same
- * bytes to `to`, until the broker has acknowledged the last. */
-double broker_raw_copy(const char *const *from, size_t n_from, const char *to, size_t n);
+ * bytes to `to` (or, if given, the bytes `instead`, each time), from the first message in hand until
+ * the broker has acknowledged the last. */
+double broker_raw_copy(const char *const *from, size_t n_from, const char *to, size_t n,
+                       const void *instead, size_t instead_len);
 
 /* Number of messages in a topic: the sum over the partitions of (end - start). */
 int64_t broker_count(const char *topic);

@@ -34,7 +34,7 @@ FOREIGN = {
     "cblas.h": (("operators/",), 1),
     "unicode/": (("operators/",), 1),
     "libstemmer.h": (("operators/",), 1),
-    "sodium.h": (("operators/",), 1),
+    "sodium.h": (("operators/",), None),
     "uv.h": (("topology/",), None),
     "cmocka.h": (("tests/",), None),
 }
