@@ -54,6 +54,8 @@ void kd_pipeline_free(kd_pipeline *p);
 KD_CHECK kd_rc kd_pipeline_step(kd_pipeline *p, kd_err *err);
 
 const kd_counts *kd_pipeline_counts(const kd_pipeline *p);
+/* Event time of the last record applied; KD_MS_NONE before the first. */
+kd_ms kd_pipeline_time(const kd_pipeline *p);
 /* True while an epoch waits for a full sink. */
 bool kd_pipeline_blocked(const kd_pipeline *p);
 
