@@ -295,7 +295,7 @@ static kd_rc load_value_map(loader *l, int id, const kd_yaml_node *n, kd_csv_val
 {
     static const char *const known[] = {"column",       "columns",      "constant",   "format",
                                         "zone",         "strip_prefix", "strip_suffix", "add_prefix",
-                                        "null",         "values",       "default",    "absolute",
+                                        "null_words",   "values",       "default",    "absolute",
                                         "keep_blanks",  "split",        NULL};
     kd_yaml *y = l->maps->yaml;
     KD_TRY(kd_yaml_only_keys(y, n, known, l->err));
@@ -319,7 +319,7 @@ static kd_rc load_value_map(loader *l, int id, const kd_yaml_node *n, kd_csv_val
         if (t != NULL)
             KD_TRY(word(l, t, texts[i].to));
     }
-    const kd_yaml_node *x = kd_yaml_get(n, "null");
+    const kd_yaml_node *x = kd_yaml_get(n, "null_words");
     if (x != NULL)
         KD_TRY(word_list(l, x, &v->nulls, &v->n_nulls));
     x = kd_yaml_get(n, "values");
