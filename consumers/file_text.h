@@ -33,7 +33,7 @@ void kd_text_release(kd_text *t);
 
 /* What is there to be cut; borrowed until kd_text_more. */
 const char *kd_text_here(const kd_text *t, size_t *out_n);
-/* More text behind it (all of it may move). KD_END, KD_EIO: there is no more. */
+/* More text behind it (all of it may move, whatever comes back). KD_END, KD_EIO: there is no more. */
 KD_CHECK kd_rc kd_text_more(kd_text *t, kd_err *err);
 /* Passes n bytes (at most what is there) that hold `lines` line ends. */
 void kd_text_cut(kd_text *t, size_t n, int64_t lines);

@@ -26,13 +26,15 @@ static kd_rc next_line(kd_file *f, kd_str *out, bool *too_long, kd_err *err)
         const char *p = kd_text_here(t, &n);
         const char *nl = n == seen ? NULL : memchr(p + seen, '\n', n - seen);
         size_t len = nl != NULL ? (size_t)(nl - p) : n;
-        if (nl == NULL && n <= t->max_bytes + 1) { /* + 1: a CR may belong to the end */
+        bool at_eof = t->ended == KD_END;
+        if (nl == NULL && n == 0 && at_eof)
+            return KD_END;
+        if (nl == NULL && n <= t->max_bytes + 1 && !at_eof) { /* + 1: a CR may belong to the end */
             seen = n;
             kd_rc rc = kd_text_more(t, err);
-            if (rc == KD_OK)
-                continue;
-            if (rc != KD_END || n == 0)
+            if (rc != KD_OK && rc != KD_END)
                 return rc;
+            continue; /* the text may have moved, also at its end */
         }
         *too_long = len > t->max_bytes + 1 || (len > t->max_bytes && p[len - 1] != '\r');
         if (*too_long && nl == NULL)
