@@ -14,8 +14,11 @@
  *   others    stop
  * release() gives back the memory behind every record handed out so far. The pipeline calls it
  * between epochs and copies the one record it may have pushed back.
- * commit() makes the position after the last released record durable (asynchronously where the
- * outside allows it). Sources without positions leave it NULL.
+ * mark() notes the position after the last released record of each partition; commit() makes the
+ * noted positions durable (asynchronously where the outside allows it). Between the two the runtime
+ * waits until everything written before the mark is durable. Without mark() commit() is for the last
+ * released records, and called only when nothing is under way. Sources without positions leave both
+ * NULL.
  *
  * @thread loop; only the wake callback may be called from another thread.
  */
@@ -43,6 +46,7 @@ typedef struct kd_source_kind {
     void (*set_wake)(kd_source *s, void (*wake)(void *), void *arg); /* NULL: pull only */
     void (*progress)(const kd_source *s, kd_progress *out);
     void (*close)(kd_source *s);
+    void (*mark)(kd_source *s);                                      /* NULL: see commit */
 } kd_source_kind;
 
 struct kd_source {
