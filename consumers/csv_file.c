@@ -29,7 +29,8 @@ static kd_rc next_row(kd_file *f, kd_err *why)
         }
         if (found == KD_CSV_NO_MEMORY)
             return kd_fail(why, KD_ENOMEM, "no memory for a row of %s", f->shown);
-        bool too_long = found == KD_CSV_MORE || (found == KD_CSV_ROW && f->row.text_bytes > t->max_bytes);
+        bool too_long =
+            found == KD_CSV_MORE || (found == KD_CSV_ROW && f->row.text_bytes > t->max_bytes);
         if (too_long && !kd_csv_first_line(p, n, at_eof, &f->row)) {
             f->row.text_bytes = f->row.bytes = n; /* its end is further on */
             f->row.lines = 0;
@@ -41,7 +42,8 @@ static kd_rc next_row(kd_file *f, kd_err *why)
         if (too_long)
             return kd_bad(why, KD_REASON_TOO_LARGE, "a row of more than %zu bytes", t->max_bytes);
         if (found == KD_CSV_UNCLOSED)
-            return kd_bad(why, KD_REASON_DECODE, "a quote that begins in this line is never closed");
+            return kd_bad(why, KD_REASON_DECODE,
+                          "a quote that begins in this line is never closed");
         if (found == KD_CSV_STRAY)
             return kd_bad(why, KD_REASON_DECODE,
                           "text behind a closing quote, before the next delimiter");

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #define BIT(type) (1u << (type))
-#define EVENTS (BIT(KD_BROWSE) | BIT(KD_PURCHASE))
-#define ALL (EVENTS | BIT(KD_CATALOG) | BIT(KD_FORGET))
+#define EVENTS    (BIT(KD_BROWSE) | BIT(KD_PURCHASE))
+#define ALL       (EVENTS | BIT(KD_CATALOG) | BIT(KD_FORGET))
 
 /* Which types have the field, and which must be given it. */
 typedef struct field_row {
@@ -105,8 +105,9 @@ static kd_rc one_char(loader *l, const kd_yaml_node *n, bool may_be_none, char *
              (unsigned char)*n->text < 0x80)
         *out = *n->text;
     else
-        return fail(l, n, may_be_none ? "one ASCII character, tab or none is wanted here"
-                                      : "one ASCII character or tab is wanted here");
+        return fail(l, n,
+                    may_be_none ? "one ASCII character, tab or none is wanted here"
+                                : "one ASCII character or tab is wanted here");
     return KD_OK;
 }
 
@@ -194,8 +195,9 @@ static kd_rc load_cond(loader *l, const kd_yaml_node *n, kd_csv_cond *out)
     KD_TRY(kd_yaml_only_keys(l->maps->yaml, n, known, l->err));
     const kd_yaml_node *col = kd_yaml_get(n, "column");
     if (col == NULL || n->n != 2)
-        return fail(l, n, "a condition is a column and one test, such as "
-                          "{column: Quantity, more_than: 0}");
+        return fail(l, n,
+                    "a condition is a column and one test, such as "
+                    "{column: Quantity, more_than: 0}");
     KD_TRY(column(l, col, &out->column));
     for (size_t i = 0; i < N_TESTS; i++) {
         const kd_yaml_node *arg = kd_yaml_get(n, test_rows[i].name);
@@ -285,18 +287,18 @@ static kd_rc load_time(loader *l, const kd_yaml_node *n, kd_csv_value *v)
     if (kd_timefmt_init(&v->timefmt, f, z, &why) != KD_OK)
         return kd_yaml_fail(l->maps->yaml, strncmp(why.msg, "zone", 4) == 0 ? zone : format, l->err,
                             "%s", why.msg);
-    if (v->constant.p != NULL && kd_timefmt_parse(&v->timefmt, v->constant, &v->constant_time,
-                                                  &why) != KD_OK)
+    if (v->constant.p != NULL &&
+        kd_timefmt_parse(&v->timefmt, v->constant, &v->constant_time, &why) != KD_OK)
         return kd_yaml_fail(l->maps->yaml, kd_yaml_get(n, "constant"), l->err, "%s", why.msg);
     return KD_OK;
 }
 
 static kd_rc load_value_map(loader *l, int id, const kd_yaml_node *n, kd_csv_value *v)
 {
-    static const char *const known[] = {"column",       "columns",      "constant",   "format",
-                                        "zone",         "strip_prefix", "strip_suffix", "add_prefix",
-                                        "null_words",   "values",       "default",    "absolute",
-                                        "keep_blanks",  "split",        NULL};
+    static const char *const known[] = {
+        "column",       "columns",      "constant",    "format",     "zone",
+        "strip_prefix", "strip_suffix", "add_prefix",  "null_words", "values",
+        "default",      "absolute",     "keep_blanks", "split",      NULL};
     kd_yaml *y = l->maps->yaml;
     KD_TRY(kd_yaml_only_keys(y, n, known, l->err));
     const kd_yaml_node *one = kd_yaml_get(n, "column"), *many = kd_yaml_get(n, "columns");
@@ -393,8 +395,8 @@ static kd_rc load_fields(loader *l, const kd_yaml_node *rule_node, kd_csv_rule *
 
 static kd_rc load_rule(loader *l, const kd_yaml_node *n, kd_csv_rule *rule)
 {
-    static const char *const known[] = {"type",   "when", "cancelled_when", "every_row",
-                                        "fields", NULL};
+    static const char *const known[] = {"type",      "when",   "cancelled_when",
+                                        "every_row", "fields", NULL};
     KD_TRY(kd_yaml_only_keys(l->maps->yaml, n, known, l->err));
     const kd_yaml_node *type = kd_yaml_get(n, "type");
     const char *types[KD_RECORD_TYPES + 1] = {NULL};
@@ -523,23 +525,39 @@ static kd_rc load_all(loader *l)
     return KD_OK;
 }
 
-kd_rc kd_csv_maps_load(const char *path, kd_csv_maps **out, kd_err *err)
+/* Takes over yaml. */
+static kd_rc load_yaml(kd_yaml *yaml, kd_csv_maps **out, kd_err *err)
 {
     kd_csv_maps *m = calloc(1, sizeof *m);
-    if (m == NULL)
+    if (m == NULL) {
+        kd_yaml_free(yaml);
         return kd_fail(err, KD_ENOMEM, "no memory for a column mapping");
-    loader l = {.maps = m, .err = err};
-    kd_rc rc = kd_yaml_load(path, &m->yaml, err);
-    if (rc == KD_OK) {
-        m->arena = kd_arena_new(0);
-        rc = m->arena == NULL ? no_memory(&l) : load_all(&l);
     }
+    loader l = {.maps = m, .err = err};
+    m->yaml = yaml;
+    m->arena = kd_arena_new(0);
+    kd_rc rc = m->arena == NULL ? no_memory(&l) : load_all(&l);
     if (rc != KD_OK) {
         kd_csv_maps_free(m);
         return rc;
     }
     *out = m;
     return KD_OK;
+}
+
+kd_rc kd_csv_maps_parse(const char *text, size_t n, const char *name, kd_csv_maps **out,
+                        kd_err *err)
+{
+    kd_yaml *yaml = NULL;
+    KD_TRY(kd_yaml_parse(text, n, name, &yaml, err));
+    return load_yaml(yaml, out, err);
+}
+
+kd_rc kd_csv_maps_load(const char *path, kd_csv_maps **out, kd_err *err)
+{
+    kd_yaml *yaml = NULL;
+    KD_TRY(kd_yaml_load(path, &yaml, err));
+    return load_yaml(yaml, out, err);
 }
 
 void kd_csv_maps_free(kd_csv_maps *m)
@@ -557,90 +575,4 @@ const kd_csv_map *kd_csv_maps_find(const kd_csv_maps *m, const char *base_name)
         if (m->list[i].files == NULL || fnmatch(m->list[i].files, base_name, 0) == 0)
             return &m->list[i];
     return NULL;
-}
-
-/* A header's name, blanks around it and escapes gone, NUL-terminated. */
-static kd_rc header_name(const kd_csv_field *f, char quote, char *to, size_t cap)
-{
-    char text[256];
-    uint32_t n = f->n;
-    if (n >= sizeof text)
-        n = sizeof text - 1;
-    kd_csv_field head = *f;
-    head.n = n;
-    if (f->has_escapes)
-        n = kd_csv_unescape(&head, quote, text);
-    else if (n > 0)
-        memcpy(text, f->p, n);
-    uint32_t from = 0;
-    while (from < n && (text[from] == ' ' || text[from] == '\t'))
-        from++;
-    while (n > from && (text[n - 1] == ' ' || text[n - 1] == '\t'))
-        n--;
-    snprintf(to, cap, "%.*s", (int)(n - from), text + from);
-    return KD_OK;
-}
-
-static kd_rc bind_names(const kd_csv_maps *m, const kd_csv_map *map, const kd_csv_row *header,
-                        const char *file, kd_csv_bound *out, kd_err *err)
-{
-    enum { NAME_BYTES = 128 };
-    char *text = calloc(header->n + 1, NAME_BYTES);
-    const char **names = calloc(header->n + 1, sizeof *names);
-    kd_rc rc = KD_OK;
-    if (text == NULL || names == NULL) {
-        rc = kd_fail(err, KD_ENOMEM, "no memory for the header of %s", file);
-        goto out;
-    }
-    for (size_t i = 0; i < header->n; i++) {
-        char *name = text + i * NAME_BYTES;
-        rc = header_name(&header->fields[i], map->dialect.quote, name, NAME_BYTES);
-        names[i] = name;
-    }
-    for (size_t c = 0; c < map->n_columns && rc == KD_OK; c++) {
-        size_t i = 0;
-        while (i < header->n && strcmp(names[i], map->columns[c].name) != 0)
-            i++;
-        out->at[c] = i;
-        if (i < header->n)
-            continue;
-        const char *near = kd_nearest(map->columns[c].name, names);
-        rc = kd_yaml_fail(m->yaml, map->columns[c].node, err, "%s has no column \"%.60s\"%s%.60s%s",
-                          file, map->columns[c].name, near == NULL ? "" : "; did you mean \"",
-                          near == NULL ? "" : near, near == NULL ? "" : "\"?");
-    }
-    out->n_fields = header->n;
-out:
-    free(names);
-    free(text);
-    return rc;
-}
-
-kd_rc kd_csv_bind(const kd_csv_maps *m, const kd_csv_map *map, const kd_csv_row *header,
-                  const char *file, kd_csv_bound *out, kd_err *err)
-{
-    kd_csv_bound b = {.map = map};
-    b.at = calloc(map->n_columns + 1, sizeof *b.at);
-    if (b.at == NULL)
-        return kd_fail(err, KD_ENOMEM, "no memory for the columns of %s", file);
-    if (map->has_header) {
-        kd_rc rc = bind_names(m, map, header, file, &b, err);
-        if (rc != KD_OK) {
-            free(b.at);
-            return rc;
-        }
-    } else {
-        for (size_t c = 0; c < map->n_columns; c++)
-            b.at[c] = map->columns[c].number - 1;
-    }
-    *out = b;
-    return KD_OK;
-}
-
-void kd_csv_bound_dispose(kd_csv_bound *b)
-{
-    free(b->at);
-    free(b->texts);
-    kd_buf_dispose(&b->scratch);
-    *b = (kd_csv_bound){0};
 }

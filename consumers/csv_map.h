@@ -115,13 +115,15 @@ typedef struct kd_csv_map {
 } kd_csv_map;
 
 typedef struct kd_csv_maps {
-    kd_yaml *yaml; /* owned */
+    kd_yaml *yaml;   /* owned */
     kd_arena *arena; /* owned: everything below */
     kd_csv_map *list;
     size_t n;
 } kd_csv_maps;
 
 /* KD_ECONFIG with file:line:column. *out is owned by the caller. */
+KD_CHECK kd_rc kd_csv_maps_parse(const char *text, size_t n, const char *name, kd_csv_maps **out,
+                                 kd_err *err);
 KD_CHECK kd_rc kd_csv_maps_load(const char *path, kd_csv_maps **out, kd_err *err);
 void kd_csv_maps_free(kd_csv_maps *m);
 /* The first map whose pattern fits the base name, or NULL. */
@@ -130,10 +132,11 @@ const kd_csv_map *kd_csv_maps_find(const kd_csv_maps *m, const char *base_name);
 /* A map tied to the columns of one file. */
 typedef struct kd_csv_bound {
     const kd_csv_map *map;
-    size_t *at;     /* owned: index in the row of each of the map's columns */
+    size_t *at;      /* owned: index in the row of each of the map's columns */
     size_t n_fields; /* a row must have so many; 0: any number that has the columns */
-    kd_buf scratch; /* for conditions */
-    uint64_t *texts; /* owned: item hash, text hash, ... open addressing; what was said of an item */
+    kd_buf scratch;  /* for conditions */
+    uint64_t
+        *texts; /* owned: item hash, text hash, ... open addressing; what was said of an item */
     size_t texts_cap, texts_n;
 } kd_csv_bound;
 
@@ -142,6 +145,10 @@ typedef struct kd_csv_bound {
 KD_CHECK kd_rc kd_csv_bind(const kd_csv_maps *m, const kd_csv_map *map, const kd_csv_row *header,
                            const char *file, kd_csv_bound *out, kd_err *err);
 void kd_csv_bound_dispose(kd_csv_bound *b);
+/* True if the file's last catalogue record of the item had the same text (price and time aside).
+ * The memory of that is 16 bytes for each item of the file, by 64-bit hashes of id and text. */
+bool kd_csv_is_unchanged(const kd_csv_bound *b, const kd_record *r);
+KD_CHECK kd_rc kd_csv_remember(kd_csv_bound *b, const kd_record *r, kd_err *err);
 
 /* What a row gave: records in order, then perhaps a fault. */
 typedef struct kd_csv_result {
@@ -150,8 +157,9 @@ typedef struct kd_csv_result {
     bool is_ignored; /* no event came out and none was meant to */
 } kd_csv_result;
 
-/* The records of a row, checked; strings live in the row's text or in `a`. KD_EDATA: the row is bad;
- * out->n records stand beside that (catalogue records of a row without a shopper), 0 otherwise. */
+/* The records of a row, checked; strings live in the row's text or in `a`. KD_EDATA: the row is
+ * bad; out->n records stand beside that (catalogue records of a row without a shopper), 0
+ * otherwise. */
 KD_CHECK kd_rc kd_csv_row_records(kd_csv_bound *b, const kd_csv_row *row, kd_ms latest, kd_arena *a,
                                   kd_csv_result *out, kd_err *err);
 

@@ -446,71 +446,6 @@ static kd_rc fill_forget(row_ctx *c, const kd_csv_rule *rule, kd_record *r)
     return value_time(c, &rule->fields[KD_F_TIME], &r->time);
 }
 
-/* ---- what was said of an item: a catalogue record goes out when its text is another one ---- */
-
-static uint64_t hash_str(kd_str s, uint64_t seed)
-{
-    return s.p == NULL ? seed * UINT64_C(0x9E3779B97F4A7C15) + 1 : kd_hash64(s.p, s.n, seed);
-}
-
-/* Price and time are not text: they change with every row. */
-static uint64_t text_hash(const kd_record *r)
-{
-    uint64_t h = hash_str(r->title, 1);
-    h = hash_str(r->description, h);
-    h = hash_str(r->category, h);
-    h = hash_str(r->brand, h);
-    for (uint32_t i = 0; i < r->n_tags; i++)
-        h = hash_str(r->tags[i], h);
-    return h * 4 + (uint64_t)r->available * 2 + (uint64_t)r->removed;
-}
-
-static uint64_t item_hash(const kd_record *r)
-{
-    uint64_t h = kd_hash64(r->item_id.p, r->item_id.n, 0);
-    return h == 0 ? 1 : h; /* 0 marks a free slot */
-}
-
-/* The slot of an item in pairs (item, text), or the free one where it would go. */
-static uint64_t *slot_of(const kd_csv_bound *b, uint64_t item)
-{
-    size_t i = (size_t)item & (b->texts_cap - 1);
-    while (b->texts[2 * i] != 0 && b->texts[2 * i] != item)
-        i = (i + 1) & (b->texts_cap - 1);
-    return &b->texts[2 * i];
-}
-
-static bool is_unchanged(const kd_csv_bound *b, const kd_record *r)
-{
-    if (b->texts_cap == 0)
-        return false;
-    const uint64_t *slot = slot_of(b, item_hash(r));
-    return slot[0] != 0 && slot[1] == text_hash(r);
-}
-
-static kd_rc remember(kd_csv_bound *b, const kd_record *r, kd_err *err)
-{
-    if (b->texts_n * 3 >= b->texts_cap * 2) {
-        kd_csv_bound more = *b;
-        more.texts_cap = b->texts_cap == 0 ? 1024 : b->texts_cap * 2;
-        more.texts = calloc(more.texts_cap, 2 * sizeof *more.texts);
-        if (more.texts == NULL)
-            return no_memory(err);
-        for (size_t i = 0; i < b->texts_cap; i++) {
-            if (b->texts[2 * i] != 0)
-                memcpy(slot_of(&more, b->texts[2 * i]), &b->texts[2 * i], 2 * sizeof *b->texts);
-        }
-        free(b->texts);
-        *b = more;
-    }
-    uint64_t item = item_hash(r);
-    uint64_t *slot = slot_of(b, item);
-    b->texts_n += slot[0] == 0;
-    slot[0] = item;
-    slot[1] = text_hash(r);
-    return KD_OK;
-}
-
 /* ---- rows ---- */
 
 static kd_rc rule_record(row_ctx *c, const kd_csv_rule *rule, kd_ms latest, kd_record *r)
@@ -552,7 +487,7 @@ static kd_rc apply_rules(row_ctx *c, kd_ms latest, kd_csv_result *out, bool *out
                 *err = why;
             return rc;
         }
-        if (rule->type == KD_CATALOG && !rule->every_row && is_unchanged(c->b, r))
+        if (rule->type == KD_CATALOG && !rule->every_row && kd_csv_is_unchanged(c->b, r))
             continue;
         *out_has_event = *out_has_event || rule->type != KD_CATALOG;
         out->n++;
@@ -574,7 +509,7 @@ kd_rc kd_csv_row_records(kd_csv_bound *b, const kd_csv_row *row, kd_ms latest, k
     }
     for (size_t i = 0; i < out->n; i++)
         if (out->records[i].type == KD_CATALOG)
-            KD_TRY(remember(b, &out->records[i], err));
+            KD_TRY(kd_csv_remember(b, &out->records[i], err));
     if (no_shopper && !has_event && !b->map->ignores_no_shopper)
         return kd_bad(err, KD_REASON_NO_SHOPPER, "the row names no shopper");
     if (!matched && b->map->reports_others)

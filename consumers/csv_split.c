@@ -35,8 +35,7 @@ bool kd_csv_first_line(const char *p, size_t n, bool at_eof, kd_csv_row *row)
     return true;
 }
 
-static kd_csv_found give_up(const char *p, size_t n, bool at_eof, kd_csv_row *row,
-                            kd_csv_found why)
+static kd_csv_found give_up(const char *p, size_t n, bool at_eof, kd_csv_row *row, kd_csv_found why)
 {
     return kd_csv_first_line(p, n, at_eof, row) ? why : KD_CSV_MORE;
 }

@@ -13,7 +13,7 @@
 #include "schemas/container.h"
 
 enum {
-    KD_FILE_RAW_MAX = 64 * 1024,     /* of a bad record's bytes */
+    KD_FILE_RAW_MAX = 64 * 1024,    /* of a bad record's bytes */
     KD_FILE_LINE_MAX = 1024 * 1024, /* default of line_max_bytes */
 };
 

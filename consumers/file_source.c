@@ -14,8 +14,8 @@ typedef struct head {
     kd_file file;
     kd_arena *arenas[2]; /* owned */
     int head_arena, write_arena;
-    kd_rc rc;      /* KD_OK, KD_EDATA: `record` waits; KD_END; others: the file broke */
-    kd_ms at;      /* where it stands in the merge (I1 of sources.h) */
+    kd_rc rc; /* KD_OK, KD_EDATA: `record` waits; KD_END; others: the file broke */
+    kd_ms at; /* where it stands in the merge (I1 of sources.h) */
     kd_record record;
     kd_err err;
     size_t index; /* in the order of the paths */
@@ -26,7 +26,7 @@ typedef struct file_source {
     kd_csv_maps *maps; /* owned, may be NULL */
     head *heads;       /* owned */
     size_t n_heads;
-    head **heap;       /* owned: heads that have not ended, the first at the root */
+    head **heap; /* owned: heads that have not ended, the first at the root */
     size_t n_heap;
     int64_t handed;
     bool is_started;
@@ -88,8 +88,7 @@ void kd_file_bad(kd_file *f, kd_record *out, const void *raw, size_t n, int64_t 
     if (line >= 0)
         snprintf(err->where, sizeof err->where, "%s:%lld", f->shown, (long long)line);
     else
-        snprintf(err->where, sizeof err->where, "%s#%lld", f->shown,
-                 (long long)(f->n_rows - 1));
+        snprintf(err->where, sizeof err->where, "%s#%lld", f->shown, (long long)(f->n_rows - 1));
 }
 
 /* ---- the merge ---- */
@@ -201,8 +200,11 @@ static const kd_file_kind *kind_of(const char *path)
     static const struct {
         const char *ext;
         const kd_file_kind *kind;
-    } kinds[] = {{".jsonl", &kd_file_jsonl}, {".ndjson", &kd_file_jsonl}, {".csv", &kd_file_csv},
-                 {".tsv", &kd_file_csv},     {".avro", &kd_file_container}};
+    } kinds[] = {{".jsonl", &kd_file_jsonl},
+                 {".ndjson", &kd_file_jsonl},
+                 {".csv", &kd_file_csv},
+                 {".tsv", &kd_file_csv},
+                 {".avro", &kd_file_container}};
     if (strcmp(path, "-") == 0)
         return &kd_file_jsonl;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -298,10 +300,11 @@ static kd_rc init_head(head *h, const char *path, size_t index, const kd_file_so
     h->at = KD_MS_NONE;
     f->kind = kind_of(path);
     if (f->kind == NULL)
-        return kd_fail(err, KD_ECONFIG,
-                       "%s: the kind of file is told by its name: .jsonl .csv .tsv .avro, each also "
-                       ".gz",
-                       path);
+        return kd_fail(
+            err, KD_ECONFIG,
+            "%s: the kind of file is told by its name: .jsonl .csv .tsv .avro, each also "
+            ".gz",
+            path);
     f->path = strdup(path);
     h->arenas[0] = kd_arena_new(0);
     h->arenas[1] = kd_arena_new(0);

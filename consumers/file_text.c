@@ -36,7 +36,8 @@ void kd_text_dispose(kd_text *t)
 
 void kd_text_release(kd_text *t)
 {
-#if !defined(__SANITIZE_ADDRESS__) /* there a chunk is given back at once, so that stale pointers show */
+#if !defined(                                                                                      \
+    __SANITIZE_ADDRESS__) /* there a chunk is given back at once, so that stale pointers show */
     if (t->old != NULL && t->spare == NULL && t->old->cap == CHUNK_BYTES) {
         t->spare = t->old;
         t->old = t->old->next;

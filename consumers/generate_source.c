@@ -1,12 +1,12 @@
 /* generate_source.c - a seeded shop: shoppers with tastes, sessions, Zipf popularity, a catalogue.
  *
  * Items have a popularity rank r = 0, 1, ...; cluster r mod tastes, weight (r + 1)^-zipf. A session
- * looks at its shopper's first taste (7 of 10), second taste (2 of 10) or anything (1 of 10); tastes
- * are drawn by the weight of their cluster, so that over all shoppers an item's popularity is its
- * weight: Zipf as asked for. The sessions under way take turns, slightly shuffled, as people who need
- * time to look; one that ends makes place for the next shopper.
- * Everything that an item or a shopper is (titles, prices, tastes) is a function of seed and number,
- * so nothing of it is stored.
+ * looks at its shopper's first taste (7 of 10), second taste (2 of 10) or anything (1 of 10);
+ * tastes are drawn by the weight of their cluster, so that over all shoppers an item's popularity
+ * is its weight: Zipf as asked for. The sessions under way take turns, slightly shuffled, as people
+ * who need time to look; one that ends makes place for the next shopper. Everything that an item or
+ * a shopper is (titles, prices, tastes) is a function of seed and number, so nothing of it is
+ * stored.
  */
 #include "consumers/sources.h"
 
@@ -38,12 +38,12 @@ typedef struct generator {
     kd_source base;
     kd_generator_options o;
     kd_rng rng;
-    kd_choice *shopper_choice;  /* owned; some come more often than others */
-    kd_choice *cluster_choice;  /* owned */
-    kd_choice **item_choices;   /* owned, one a cluster: rank / tastes within it */
-    uint32_t *item_of_rank;     /* owned: ids tell nothing of popularity */
-    int32_t *bought;            /* owned: item a shopper bought last, -1: none */
-    session *sessions;          /* owned */
+    kd_choice *shopper_choice; /* owned; some come more often than others */
+    kd_choice *cluster_choice; /* owned */
+    kd_choice **item_choices;  /* owned, one a cluster: rank / tastes within it */
+    uint32_t *item_of_rank;    /* owned: ids tell nothing of popularity */
+    int32_t *bought;           /* owned: item a shopper bought last, -1: none */
+    session *sessions;         /* owned */
     size_t n_sessions, turn;
     int64_t n_begun;   /* sessions */
     int64_t n_catalog; /* catalogue records handed out */
@@ -144,12 +144,12 @@ static kd_rc catalog_record(generator *g, int64_t rank, kd_record *out, kd_err *
     KD_TRY(keep(g, text, &out->title, err));
     if (f.has_description) {
         if (f.is_zh)
-            snprintf(text, sizeof text, "%s%s，%s，%s款，适合日常使用与送礼", material, noun, adjective,
-                     colour);
+            snprintf(text, sizeof text, "%s%s，%s，%s款，适合日常使用与送礼", material, noun,
+                     adjective, colour);
         else
             snprintf(text, sizeof text,
-                     "A %s %s made of %s material, in %s. For every day and as a present.", adjective,
-                     noun, material, colour);
+                     "A %s %s made of %s material, in %s. For every day and as a present.",
+                     adjective, noun, material, colour);
         KD_TRY(keep(g, text, &out->description, err));
     }
     kd_str *tags = kd_arena_calloc(g->arena, 3, sizeof *tags);

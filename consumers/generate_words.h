@@ -4,8 +4,14 @@
 #ifndef KD_GENERATE_WORDS_H
 #define KD_GENERATE_WORDS_H
 
-enum { KD_GEN_NOUNS = 6, KD_GEN_DEPARTMENTS = 16, KD_GEN_ADJECTIVES = 16, KD_GEN_MATERIALS = 12,
-       KD_GEN_COLOURS = 12, KD_GEN_BRANDS = 20 };
+enum {
+    KD_GEN_NOUNS = 6,
+    KD_GEN_DEPARTMENTS = 16,
+    KD_GEN_ADJECTIVES = 16,
+    KD_GEN_MATERIALS = 12,
+    KD_GEN_COLOURS = 12,
+    KD_GEN_BRANDS = 20
+};
 
 /* A word in English and in Chinese. */
 typedef struct kd_gen_word {

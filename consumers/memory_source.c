@@ -41,8 +41,8 @@ enum { N_STRINGS = 10 };
 
 static void strings_of(kd_record *r, kd_str *out[N_STRINGS])
 {
-    kd_str *all[N_STRINGS] = {&r->event_id, &r->order_id, &r->user_id,     &r->session_id,
-                              &r->item_id,  &r->currency, &r->title,       &r->description,
+    kd_str *all[N_STRINGS] = {&r->event_id, &r->order_id, &r->user_id, &r->session_id,
+                              &r->item_id,  &r->currency, &r->title,   &r->description,
                               &r->category, &r->brand};
     memcpy(out, all, sizeof all);
 }
@@ -152,7 +152,10 @@ static void release(kd_source *src)
         copy *c = s->copies;
         s->copies = c->next;
         memset(c->data, 0xDD, c->cap);
-        __asm__ volatile("" : : "r"(c) : "memory"); /* what is about to be freed is written all the same */
+        __asm__ volatile(""
+                         :
+                         : "r"(c)
+                         : "memory"); /* what is about to be freed is written all the same */
         free(c);
     }
     s->seen.released = s->seen.handed;

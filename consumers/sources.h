@@ -18,14 +18,13 @@
  * counted, blank ones not; the records that one CSV row gives share its offset.
  *
  * I1  each file's own order is kept; several files are merged by the heads' (time, base name bytes,
- *     offset), at full equality in the order of `paths`. A bad record stands at the time of the good
- *     one before it (before all others if there is none).
- * I2  every record that comes out has passed kd_record_check(latest); ts = event time.
- * I3  a bad line costs itself only. KD_EDATA fills pos, ts and raw_value (the line as it came, at
- *     most 64 KiB of it); err->where is "file:line" (Avro: "file#record").
- * start() opens every file and reads CSV headers: KD_EIO for a file that cannot be read, KD_ECONFIG
- * for a name or a column that is unknown. A file that breaks later (truncated gzip) is KD_EIO after
- * everything complete before it.
+ *     offset), at full equality in the order of `paths`. A bad record stands at the time of the
+ * good one before it (before all others if there is none). I2  every record that comes out has
+ * passed kd_record_check(latest); ts = event time. I3  a bad line costs itself only. KD_EDATA fills
+ * pos, ts and raw_value (the line as it came, at most 64 KiB of it); err->where is "file:line"
+ * (Avro: "file#record"). start() opens every file and reads CSV headers: KD_EIO for a file that
+ * cannot be read, KD_ECONFIG for a name or a column that is unknown. A file that breaks later
+ * (truncated gzip) is KD_EIO after everything complete before it.
  */
 typedef struct kd_file_source_options {
     const char *const *paths; /* borrowed until return */
@@ -42,12 +41,12 @@ KD_CHECK kd_rc kd_file_source_new(const kd_file_source_options *o, kd_source **o
  * of views..bad + ignored; catalogue records that CSV rows give beside an event are counted beside.
  * rows = browse + paid + cancelled + forget + bad + ignored + catalog_rows. */
 typedef struct kd_file_counts {
-    int64_t rows;         /* data rows read and handed out */
-    int64_t browse;       /* VIEW, LIKE, CART */
+    int64_t rows;   /* data rows read and handed out */
+    int64_t browse; /* VIEW, LIKE, CART */
     int64_t paid;
     int64_t cancelled;
     int64_t forget;
-    int64_t bad;          /* handed out as KD_EDATA */
+    int64_t bad; /* handed out as KD_EDATA */
     int64_t bad_by_reason[KD_REASON_COUNT];
     int64_t ignored;      /* by the mapping: no event came out, and none was meant to */
     int64_t catalog_rows; /* rows that were a catalogue record and nothing else */
@@ -59,9 +58,10 @@ void kd_file_source_counts(const kd_source *s, kd_file_counts *out);
 /* True if s came from kd_file_source_new. */
 bool kd_is_file_source(const kd_source *s);
 
-/* ---- memory: scripted input for tests ------------------------------------------------------------
- * Steps are handed out in order. Strings of a record are copied at each hand-out and overwritten
- * with 0xDD, then freed, by release(), so that a use after it shows.
+/* ---- memory: scripted input for tests
+ * ------------------------------------------------------------ Steps are handed out in order.
+ * Strings of a record are copied at each hand-out and overwritten with 0xDD, then freed, by
+ * release(), so that a use after it shows.
  */
 typedef struct kd_memory_step {
     kd_rc rc;         /* KD_OK: the record. KD_EDATA: a bad record at record.pos with its raw bytes.
@@ -74,11 +74,11 @@ typedef struct kd_memory_step {
 typedef struct kd_memory_options {
     const kd_memory_step *steps; /* borrowed while the source lives; may be NULL */
     size_t n_steps;
-    /* Instead of steps: called until it gives KD_END. Fill *out; strings may live in `scratch`, which
-     * is reset after the call. */
+    /* Instead of steps: called until it gives KD_END. Fill *out; strings may live in `scratch`,
+     * which is reset after the call. */
     kd_rc (*make)(void *arg, kd_record *out, kd_arena *scratch, kd_err *err);
     void *make_arg;
-    bool is_live;    /* after the last step KD_AGAIN, not KD_END; see kd_memory_push, kd_memory_end */
+    bool is_live; /* after the last step KD_AGAIN, not KD_END; see kd_memory_push, kd_memory_end */
     bool number_pos; /* pos := ("memory", 0, 0, 1, 2, ...) for records without a topic */
 } kd_memory_options;
 
@@ -100,8 +100,8 @@ void kd_memory_source_seen(const kd_source *s, kd_memory_seen *out);
 void kd_memory_fail_commits(kd_source *s, int n, kd_rc rc);
 
 /* ---- generator: a seeded shop -------------------------------------------------------------------
- * First the catalogue (one CatalogItem an item, at `start`), then `events` events in time order (but
- * for the late ones). Shoppers have tastes over clusters of items, come in sessions, and item
+ * First the catalogue (one CatalogItem an item, at `start`), then `events` events in time order
+ * (but for the late ones). Shoppers have tastes over clusters of items, come in sessions, and item
  * popularity is Zipf over the whole shop. O(1) an event; memory O(shoppers + items). The same
  * options give the same records on every machine. pos = ("generated", 0, number from 0).
  * Zero-initialise, then kd_generator_defaults, then change what should differ.
@@ -109,15 +109,15 @@ void kd_memory_fail_commits(kd_source *s, int n, kd_rc rc);
 typedef struct kd_generator_options {
     uint64_t seed;
     int64_t shoppers, items, events;
-    kd_ms start;        /* time of the first event */
-    kd_ms span_ms;      /* from the first event to the last */
-    int tastes;         /* clusters of items */
-    double zipf;        /* exponent of item popularity */
+    kd_ms start;   /* time of the first event */
+    kd_ms span_ms; /* from the first event to the last */
+    int tastes;    /* clusters of items */
+    double zipf;   /* exponent of item popularity */
     double like_share, cart_share, purchase_share, cancel_share; /* of events; the rest are views;
                                                                   * cancel: of purchases */
-    double anonymous_share; /* of sessions: no user id */
-    double login_share;     /* of anonymous sessions: log in on the way (then both ids) */
-    double late_share;      /* of events: event time set back by up to late_max_ms */
+    double anonymous_share;                                      /* of sessions: no user id */
+    double login_share; /* of anonymous sessions: log in on the way (then both ids) */
+    double late_share;  /* of events: event time set back by up to late_max_ms */
     kd_ms late_max_ms;
     double duplicate_share; /* of events: the one before it again, same event_id, as a new record */
     double session_length;  /* mean events a session */

@@ -1,5 +1,5 @@
-/* files.h - what the tests of file sources share: a folder of their own, files in it, reading to the
- * end. */
+/* files.h - what the tests of file sources share: a folder of their own, files in it, reading to
+ * the end. */
 #ifndef KD_TEST_FILES_H
 #define KD_TEST_FILES_H
 

@@ -27,8 +27,8 @@ static void refused(const char *map, const char *where, const char *part)
     char at[600];
     snprintf(at, sizeof at, "%s:%s", path, where);
     if (rc != KD_ECONFIG || strstr(err.msg, part) == NULL || strcmp(err.where, at) != 0)
-        fail_msg("%s\n%s %s: %s (want %s: ...%s...)", map, kd_rc_name(rc), err.where, err.msg, where,
-                 part);
+        fail_msg("%s\n%s %s: %s (want %s: ...%s...)", map, kd_rc_name(rc), err.where, err.msg,
+                 where, part);
 }
 
 static void wrong_mappings(void **state)
@@ -54,13 +54,15 @@ static void wrong_mappings(void **state)
             "did you mean VIEW");
     refused(RECORDS "      item_id: i\n      action: {column: e, values: {v: BUY}}\n" TIME, "5:39",
             "VIEW, LIKE, CART");
-    refused("records:\n  - type: BrowseEvent\n    when: {column: a, equal: b}\n    fields:\n" VIEW TIME,
-            "3:23", "\"equals\"");
-    refused("records:\n  - type: BrowseEvent\n    when: {column: a}\n    fields:\n" VIEW TIME, "3:11",
-            "one test");
-    refused("records:\n  - type: BrowseEvent\n    when: {column: a, more_than: x}\n    fields:\n" VIEW
-                TIME,
-            "3:34", "a number");
+    refused(
+        "records:\n  - type: BrowseEvent\n    when: {column: a, equal: b}\n    fields:\n" VIEW TIME,
+        "3:23", "\"equals\"");
+    refused("records:\n  - type: BrowseEvent\n    when: {column: a}\n    fields:\n" VIEW TIME,
+            "3:11", "one test");
+    refused(
+        "records:\n  - type: BrowseEvent\n    when: {column: a, more_than: x}\n    fields:\n" VIEW
+            TIME,
+        "3:34", "a number");
     refused("records:\n  - type: BrowseEvent\n    cancelled_when: {column: a, empty: true}\n    "
             "fields:\n" VIEW TIME,
             "3:5", "PurchaseEvent");
@@ -129,15 +131,18 @@ static void values(void **state)
                                            "buy;7;;i2;;;;31.12.1999 8:26\n");
     files_expect(
         files_open1(map, csv),
-        "v.csv@0 {\"type\":\"PurchaseEvent\",\"event_id\":null,\"order_id\":null,\"user_id\":\"u-17850\","
+        "v.csv@0 "
+        "{\"type\":\"PurchaseEvent\",\"event_id\":null,\"order_id\":null,\"user_id\":\"u-17850\","
         "\"session_id\":null,\"item_id\":\"i1 XL\",\"quantity\":4,\"price\":2.5499999999999998,"
         "\"currency\":null,\"status\":\"PAID\",\"time\":1291191960000}\n"
         "v.csv@1 {\"type\":\"PurchaseEvent\",\"event_id\":null,\"order_id\":null,\"user_id\":null,"
         "\"session_id\":\"s1\",\"item_id\":\"i1\",\"quantity\":3,\"price\":0.10000000000000001,"
         "\"currency\":null,\"status\":\"CANCELLED\",\"time\":1291191960000}\n"
-        "v.csv@2 {\"type\":\"BrowseEvent\",\"event_id\":null,\"user_id\":null,\"session_id\":\"s1\","
+        "v.csv@2 "
+        "{\"type\":\"BrowseEvent\",\"event_id\":null,\"user_id\":null,\"session_id\":\"s1\","
         "\"item_id\":\" i 2 \",\"action\":\"VIEW\",\"time\":1291191960000,\"dwell_ms\":null}\n"
-        "v.csv@3 {\"type\":\"BrowseEvent\",\"event_id\":null,\"user_id\":null,\"session_id\":\"s1\","
+        "v.csv@3 "
+        "{\"type\":\"BrowseEvent\",\"event_id\":null,\"user_id\":null,\"session_id\":\"s1\","
         "\"item_id\":\"i2\",\"action\":\"CART\",\"time\":1291191960000,\"dwell_ms\":90}\n"
         "v.csv@5 BAD field v.csv:7 [what;;s1;i2;;;;1.12.2010 8:26]\n"
         "v.csv@6 BAD number v.csv:8 [look;;s1;i2;;;1,5;1.12.2010 8:]\n"
@@ -174,25 +179,25 @@ static void catalogue(void **state)
     kd_buf got = {0};
     files_read_all(s, &got, 1);
     kd_buf_addc(&got, '\0');
-#define CAT "{\"type\":\"CatalogItem\",\"item_id\":\"i1\",\"title\":"
+#define CAT   "{\"type\":\"CatalogItem\",\"item_id\":\"i1\",\"title\":"
 #define NULLS ",\"description\":null,\"category\":null,\"brand\":null,\"price\":"
 #define PAID                                                                                       \
-    "{\"type\":\"PurchaseEvent\",\"event_id\":null,\"order_id\":null,\"user_id\":\"u1\","           \
-    "\"session_id\":null,\"item_id\":\"i1\",\"quantity\":1,\"price\":null,\"currency\":null,"       \
+    "{\"type\":\"PurchaseEvent\",\"event_id\":null,\"order_id\":null,\"user_id\":\"u1\","          \
+    "\"session_id\":null,\"item_id\":\"i1\",\"quantity\":1,\"price\":null,\"currency\":null,"      \
     "\"status\":\"PAID\",\"time\":"
-    assert_string_equal(
-        got.p,
-        "c.csv.gz@0 " CAT "\"a \\\"b\\\"\"" NULLS "1,\"tags\":[\"x\",\"y\",\"z\"],\"available\":true,"
-        "\"time\":1430000000000,\"removed\":false}\n"
-        "c.csv.gz@0 " PAID "1430000000000}\n"
-        "c.csv.gz@1 " PAID "1430000001000}\n"
-        "c.csv.gz@2 " CAT "\"a b\"" NULLS "2,\"tags\":[\"x\",\"y\",\"z\"],\"available\":true,"
-        "\"time\":1430000002000,\"removed\":false}\n"
-        "c.csv.gz@4 " CAT "\"a b\"" NULLS "2,\"tags\":[],\"available\":true,"
-        "\"time\":1430000004000,\"removed\":true}\n"
-        "c.csv.gz@6 BAD utf8 c.csv.gz:8 [1430000006,i2,\xff,2,,,u1]\n"
-        "c.csv.gz@7 BAD field c.csv.gz:9 [1430000007,i2,ok,2,,maybe,u1]\n"
-        "END\n");
+    assert_string_equal(got.p, "c.csv.gz@0 " CAT "\"a \\\"b\\\"\"" NULLS
+                               "1,\"tags\":[\"x\",\"y\",\"z\"],\"available\":true,"
+                               "\"time\":1430000000000,\"removed\":false}\n"
+                               "c.csv.gz@0 " PAID "1430000000000}\n"
+                               "c.csv.gz@1 " PAID "1430000001000}\n"
+                               "c.csv.gz@2 " CAT "\"a b\"" NULLS
+                               "2,\"tags\":[\"x\",\"y\",\"z\"],\"available\":true,"
+                               "\"time\":1430000002000,\"removed\":false}\n"
+                               "c.csv.gz@4 " CAT "\"a b\"" NULLS "2,\"tags\":[],\"available\":true,"
+                               "\"time\":1430000004000,\"removed\":true}\n"
+                               "c.csv.gz@6 BAD utf8 c.csv.gz:8 [1430000006,i2,\xff,2,,,u1]\n"
+                               "c.csv.gz@7 BAD field c.csv.gz:9 [1430000007,i2,ok,2,,maybe,u1]\n"
+                               "END\n");
     kd_file_counts c;
     kd_file_source_counts(s, &c);
     assert_int_equal(c.rows, 8);
@@ -255,7 +260,7 @@ static void numbers_against_strtod(void **state)
         if (got != strtod(text, NULL))
             fail_msg("%s reads as %.17g", text, got);
     }
-    static const char *const bad[] = {"",   ".",  "-",    "1e",  "1e+", "0x1", "inf", "nan",
+    static const char *const bad[] = {"",   ".",  "-",   "1e",    "1e+", "0x1",  "inf", "nan",
                                       " 1", "1 ", "1,5", "1.2.3", "--1", "1e5x", "e5"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         double x = 0;
@@ -267,7 +272,8 @@ static void numbers_against_strtod(void **state)
 static void shipped_maps_load(void **state)
 {
     (void)state;
-    static const char *const names[] = {"online_retail", "retailrocket", "complete_journey", "rsc15"};
+    static const char *const names[] = {"online_retail", "retailrocket", "complete_journey",
+                                        "rsc15"};
     for (size_t i = 0; i < 4; i++) {
         char path[512];
         snprintf(path, sizeof path, "%s/consumers/maps/%s.yaml", KD_SOURCE_DIR, names[i]);

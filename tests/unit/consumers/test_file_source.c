@@ -1,4 +1,5 @@
-/* Files: positions, bad lines, the merge against a sort, truncated gzip, memory across release(). */
+/* Files: positions, bad lines, the merge against a sort, truncated gzip, memory across release().
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,29 +25,47 @@
 static void bad_lines_keep_the_rest(void **state)
 {
     (void)state;
-    const char text[] = "\xEF\xBB\xBF" VIEW("u1", "i1", "1400000000000") "\r\n"
-                        "\n   \n"
-                        "{\"type\":\n"
-                        "garbage \x01\xff\n"
-                        VIEW("u1", "i2", "1400000000001") "\n"
-                        VIEW("u1", "", "1400000000002") "\n"
-                        VIEW("u1", "i3", "5000000000000") "\n"
-                        VIEW("u1", "i3", "1") "\n"
-                        VIEW("u\xff", "i3", "1400000000003") "\n"
-                        "{}\n"
-                        VIEW("u1", "i4", "\"2014-05-13T16:53:20.004Z\"");
-    files_expect(files_open1(NULL, files_write("e.jsonl", text)),
-                 "e.jsonl@0 " SEEN("u1", "i1", "1400000000000") "\n"
-                 "e.jsonl@1 BAD decode e.jsonl:4 [{\"type\":]\n"
-                 "e.jsonl@2 BAD decode e.jsonl:5 [garbage \x01\xff]\n"
-                 "e.jsonl@3 " SEEN("u1", "i2", "1400000000001") "\n"
-                 "e.jsonl@4 BAD id e.jsonl:7 [{\"type\":\"BrowseEvent\",\"user_id]\n"
-                 "e.jsonl@5 BAD time e.jsonl:8 [{\"type\":\"BrowseEvent\",\"user_id]\n"
-                 "e.jsonl@6 BAD time e.jsonl:9 [{\"type\":\"BrowseEvent\",\"user_id]\n"
-                 "e.jsonl@7 BAD utf8 e.jsonl:10 [{\"type\":\"BrowseEvent\",\"user_id]\n"
-                 "e.jsonl@8 BAD field e.jsonl:11 [{}]\n"
-                 "e.jsonl@9 " SEEN("u1", "i4", "1400000000004") "\n"
-                 "END\n");
+    const char text[] = "\xEF\xBB\xBF" VIEW(
+        "u1", "i1",
+        "1400000000000") "\r\n"
+                         "\n   \n"
+                         "{\"type\":\n"
+                         "garbage \x01\xff\n" VIEW("u1", "i2", "1400000000001") "\n" VIEW("u1", "", "1400000000002") "\n" VIEW(
+                             "u1", "i3",
+                             "5000000000000") "\n" VIEW("u1", "i3",
+                                                        "1") "\n" VIEW("u\xff", "i3",
+                                                                       "1400000000003") "\n"
+                                                                                        "{}\n" VIEW(
+                                                                                            "u1",
+                                                                                            "i4",
+                                                                                            "\"2014"
+                                                                                            "-05-"
+                                                                                            "13T16:"
+                                                                                            "53:20."
+                                                                                            "004Z"
+                                                                                            "\"");
+    files_expect(
+        files_open1(NULL, files_write("e.jsonl", text)),
+        "e.jsonl@0 " SEEN(
+            "u1", "i1",
+            "1400000000000") "\n"
+                             "e.jsonl@1 BAD decode e.jsonl:4 [{\"type\":]\n"
+                             "e.jsonl@2 BAD decode e.jsonl:5 [garbage \x01\xff]\n"
+                             "e.jsonl@3 " SEEN(
+                                 "u1", "i2",
+                                 "1400000000001") "\n"
+                                                  "e.jsonl@4 BAD id e.jsonl:7 "
+                                                  "[{\"type\":\"BrowseEvent\",\"user_id]\n"
+                                                  "e.jsonl@5 BAD time e.jsonl:8 "
+                                                  "[{\"type\":\"BrowseEvent\",\"user_id]\n"
+                                                  "e.jsonl@6 BAD time e.jsonl:9 "
+                                                  "[{\"type\":\"BrowseEvent\",\"user_id]\n"
+                                                  "e.jsonl@7 BAD utf8 e.jsonl:10 "
+                                                  "[{\"type\":\"BrowseEvent\",\"user_id]\n"
+                                                  "e.jsonl@8 BAD field e.jsonl:11 [{}]\n"
+                                                  "e.jsonl@9 " SEEN("u1", "i4",
+                                                                    "1400000000004") "\n"
+                                                                                     "END\n");
     files_expect(files_open1(NULL, files_write("empty.jsonl", "")), "END\n");
     files_expect(files_open1(NULL, files_write("blank.jsonl.gz", "\n\n")), "END\n");
 }
@@ -63,7 +82,7 @@ static void long_lines(void **state)
             size_t from = t.n;
             kd_buf_adds(&t, "{\"x\":\"");
             while (t.n - from < sizes[i] - 2)
-                kd_buf_addc(&t, 'x');
+                kd_buf_addc(&t, '-');
             kd_buf_adds(&t, "\"}");
             if (end == 1)
                 kd_buf_adds(&t, "\r\n" VIEW("u1", "i2", "1400000000001"));
@@ -75,7 +94,7 @@ static void long_lines(void **state)
             assert_int_equal(err.reason, i == 0 ? KD_REASON_FIELD : KD_REASON_TOO_LARGE);
             assert_non_null(strstr(err.where, "long.jsonl:2"));
             assert_int_equal(r.raw_value_len, 65536);
-            assert_memory_equal(r.raw_value, "{\"x\":\"xxx", 9);
+            assert_memory_equal(r.raw_value, "{\"x\":\"---", 9);
             s->kind->release(s);
             if (end == 1) {
                 assert_int_equal(s->kind->next(s, &r, &err), KD_OK);
@@ -89,8 +108,9 @@ static void long_lines(void **state)
     }
 }
 
-static const char map_text[] = "records:\n  - type: BrowseEvent\n    fields: {item_id: i, user_id: u, "
-                               "time: {column: t, format: unix}, action: {constant: VIEW}}\n";
+static const char map_text[] =
+    "records:\n  - type: BrowseEvent\n    fields: {item_id: i, user_id: u, "
+    "time: {column: t, format: unix}, action: {constant: VIEW}}\n";
 
 /* Stray quotes cost the line that they stand in. */
 static void bad_rows_keep_the_rest(void **state)
@@ -107,21 +127,34 @@ static void bad_rows_keep_the_rest(void **state)
                                            "1400000005,i6,u1\r\n"
                                            "1400000006,\"i7\",u1\r\n"
                                            "1400000007,i8,\"u1");
-    files_expect(files_open1(map, csv), "e.csv@0 " SEEN("u1", "i\\n1", "1400000000000") "\n"
-                                        "e.csv@1 BAD decode e.csv:4 [1400000001,\"i2\"x,u1]\n"
-                                        "e.csv@2 BAD decode e.csv:5 [1400000002,i3]\n"
-                                        "e.csv@3 BAD decode e.csv:6 [1400000003,i4,u1,more]\n"
-                                        "e.csv@4 BAD decode e.csv:8 [1400000004,\"i5,u1]\n"
-                                        "e.csv@5 " SEEN("u1", "i6", "1400000005000") "\n"
-                                        "e.csv@6 " SEEN("u1", "i7", "1400000006000") "\n"
-                                        "e.csv@7 BAD decode e.csv:11 [1400000007,i8,\"u1]\n"
-                                        "END\n");
-    /* Quoted text over line ends, of the wrong width: the first line is bad, the others are read. */
+    files_expect(
+        files_open1(map, csv),
+        "e.csv@0 " SEEN(
+            "u1", "i\\n1",
+            "1400000000000") "\n"
+                             "e.csv@1 BAD decode e.csv:4 [1400000001,\"i2\"x,u1]\n"
+                             "e.csv@2 BAD decode e.csv:5 [1400000002,i3]\n"
+                             "e.csv@3 BAD decode e.csv:6 [1400000003,i4,u1,more]\n"
+                             "e.csv@4 BAD decode e.csv:8 [1400000004,\"i5,u1]\n"
+                             "e.csv@5 " SEEN(
+                                 "u1", "i6",
+                                 "1400000005000") "\n"
+                                                  "e.csv@6 " SEEN(
+                                                      "u1", "i7",
+                                                      "1400000006000") "\n"
+                                                                       "e.csv@7 BAD decode "
+                                                                       "e.csv:11 "
+                                                                       "[1400000007,i8,\"u1]\n"
+                                                                       "END\n");
+    /* Quoted text over line ends, of the wrong width: the first line is bad, the others are read.
+     */
     csv = files_write("w.csv", "t,i,u\n1400000000,\"i1,u1\n1400000001,i2,u1\n1400000002,\"i3\n");
-    files_expect(files_open1(map, csv), "w.csv@0 BAD decode w.csv:2 [1400000000,\"i1,u1]\n"
-                                        "w.csv@1 " SEEN("u1", "i2", "1400000001000") "\n"
-                                        "w.csv@2 BAD decode w.csv:4 [1400000002,\"i3]\n"
-                                        "END\n");
+    files_expect(files_open1(map, csv),
+                 "w.csv@0 BAD decode w.csv:2 [1400000000,\"i1,u1]\n"
+                 "w.csv@1 " SEEN("u1", "i2",
+                                 "1400000001000") "\n"
+                                                  "w.csv@2 BAD decode w.csv:4 [1400000002,\"i3]\n"
+                                                  "END\n");
     csv = files_write("h.csv", "t,i,u\n");
     files_expect(files_open1(map, csv), "END\n");
 }
@@ -138,7 +171,8 @@ static void long_rows(void **state)
     kd_source *s = files_open1(map, files_write_n("long.csv.gz", t.p, t.n, true));
     kd_record r;
     kd_err err = {0};
-    assert_int_equal(s->kind->next(s, &r, &err), KD_EDATA); /* its first line, of over 1 MiB of row */
+    assert_int_equal(s->kind->next(s, &r, &err),
+                     KD_EDATA); /* its first line, of over 1 MiB of row */
     assert_int_equal(err.reason, KD_REASON_TOO_LARGE);
     int64_t bad = 0;
     kd_rc rc;
@@ -159,8 +193,9 @@ static void truncated_gzip(void **state)
     (void)state;
     kd_buf t = {0};
     for (int i = 0; i < 20000; i++)
-        kd_buf_addf(&t, "{\"type\":\"BrowseEvent\",\"user_id\":\"u%d\",\"item_id\":\"i%d\",\"action\":"
-                        "\"VIEW\",\"time\":%lld}\n",
+        kd_buf_addf(&t,
+                    "{\"type\":\"BrowseEvent\",\"user_id\":\"u%d\",\"item_id\":\"i%d\",\"action\":"
+                    "\"VIEW\",\"time\":%lld}\n",
                     i % 97, i * 7919 % 1000, 1400000000000LL + i);
     const char *path = files_write_n("t.jsonl.gz", t.p, t.n, true);
     FILE *f = fopen(path, "rb");

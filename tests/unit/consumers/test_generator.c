@@ -136,7 +136,8 @@ static int descending(const void *a, const void *b)
 
 static void assert_share(int64_t n, int64_t of, double want)
 {
-    double tolerance = 6 * sqrt(want * (1 - want) / (double)of) + 0.012; /* sessions are not coins */
+    double tolerance =
+        6 * sqrt(want * (1 - want) / (double)of) + 0.012; /* sessions are not coins */
     if (fabs((double)n / (double)of - want) > tolerance)
         fail_msg("%lld of %lld, want %g", (long long)n, (long long)of, want);
 }
@@ -245,8 +246,9 @@ static void refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_everywhere), cmocka_unit_test(shape), cmocka_unit_test(late_and_twice),
-        cmocka_unit_test(tiny_shops),      cmocka_unit_test(refused),
+        cmocka_unit_test(same_everywhere), cmocka_unit_test(shape),
+        cmocka_unit_test(late_and_twice),  cmocka_unit_test(tiny_shops),
+        cmocka_unit_test(refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,8 +22,9 @@ static kd_memory_step event(const char *item)
 static void scripted_codes(void **state)
 {
     (void)state;
-    kd_memory_step steps[] = {event("i1"), {.rc = KD_AGAIN}, {.rc = KD_RETRY, .msg = "registry away"},
-                              event("i2"), event("i3"), {.rc = KD_EIO}};
+    kd_memory_step steps[] = {
+        event("i1"), {.rc = KD_AGAIN}, {.rc = KD_RETRY, .msg = "registry away"},
+        event("i2"), event("i3"),      {.rc = KD_EIO}};
     steps[4].rc = KD_EDATA;
     steps[4].reason = KD_REASON_SCHEMA;
     kd_memory_options o = {.steps = steps, .n_steps = 6, .number_pos = true};

@@ -45,12 +45,13 @@ static void read_through(kd_source *s, kd_file_counts *out)
     assert_int_equal(out->bad, bad);
     assert_int_equal(out->rows, out->browse + out->paid + out->cancelled + out->forget + out->bad +
                                     out->ignored + out->catalog_rows);
-    print_message("rows %lld: browse %lld, paid %lld, cancelled %lld, dead letters %lld (no shopper "
-                  "%lld), ignored %lld, catalogue only %lld; catalogue records %lld\n",
-                  (long long)out->rows, (long long)out->browse, (long long)out->paid,
-                  (long long)out->cancelled, (long long)out->bad,
-                  (long long)out->bad_by_reason[KD_REASON_NO_SHOPPER], (long long)out->ignored,
-                  (long long)out->catalog_rows, (long long)out->catalog);
+    print_message(
+        "rows %lld: browse %lld, paid %lld, cancelled %lld, dead letters %lld (no shopper "
+        "%lld), ignored %lld, catalogue only %lld; catalogue records %lld\n",
+        (long long)out->rows, (long long)out->browse, (long long)out->paid,
+        (long long)out->cancelled, (long long)out->bad,
+        (long long)out->bad_by_reason[KD_REASON_NO_SHOPPER], (long long)out->ignored,
+        (long long)out->catalog_rows, (long long)out->catalog);
 }
 
 static void online_retail(void **state)

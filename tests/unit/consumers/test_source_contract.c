@@ -1,5 +1,5 @@
-/* Every rule of consumers/kd_source.h, run over each source that needs no broker. A new source is one
- * row in `sources`. */
+/* Every rule of consumers/kd_source.h, run over each source that needs no broker. A new source is
+ * one row in `sources`. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -42,11 +42,12 @@ static const char *lines_file(const char *name, int step)
         if (i % 17 == 5)
             kd_buf_adds(&t, "{\"type\":\"BrowseEvent\"}\n");
         else
-            kd_buf_addf(&t,
-                        "{\"type\":\"CatalogItem\",\"item_id\":\"i%d\",\"title\":\"a \\\"title\\\" %d "
-                        "\xE7\x83\xAD\xE6\xB0\xB4\xE8\xA2\x8B\",\"tags\":[\"t%d\",\"u\"],"
-                        "\"description\":\"%060d\",\"time\":%lld}\n",
-                        i, i, i, i, 1400000000000LL + (long long)i * step);
+            kd_buf_addf(
+                &t,
+                "{\"type\":\"CatalogItem\",\"item_id\":\"i%d\",\"title\":\"a \\\"title\\\" %d "
+                "\xE7\x83\xAD\xE6\xB0\xB4\xE8\xA2\x8B\",\"tags\":[\"t%d\",\"u\"],"
+                "\"description\":\"%060d\",\"time\":%lld}\n",
+                i, i, i, i, 1400000000000LL + (long long)i * step);
     }
     const char *path = files_write_n(name, t.p, t.n, strstr(name, ".gz") != NULL);
     kd_buf_dispose(&t);
@@ -97,9 +98,9 @@ static kd_source *make_avro(void)
     kd_buf t = {0};
     kd_err err = {0};
     kd_container_writer *w = NULL;
-    assert_int_equal(kd_container_writer_new(KD_SCHEMA_CATALOG, KD_CONTAINER_DEFLATE, write_bytes, &t,
-                                             &w, &err),
-                     KD_OK);
+    assert_int_equal(
+        kd_container_writer_new(KD_SCHEMA_CATALOG, KD_CONTAINER_DEFLATE, write_bytes, &t, &w, &err),
+        KD_OK);
     for (int i = 0; i < 4000; i++) {
         char title[64], item[16];
         snprintf(title, sizeof title, "a title of some length, number %d", i);
@@ -175,8 +176,8 @@ static const struct {
     bool has_bad;
 } sources[] = {
     {"jsonl", make_jsonl, true},   {"csv", make_csv, true},
-    {"avro", make_avro, true},     {"merged", make_merged, true}, {"memory", make_memory, true},
-    {"generator", make_generator, false},
+    {"avro", make_avro, true},     {"merged", make_merged, true},
+    {"memory", make_memory, true}, {"generator", make_generator, false},
 };
 enum { N_SOURCES = sizeof sources / sizeof *sources };
 
@@ -301,7 +302,8 @@ static void what_comes_out(void **state)
 }
 
 /* Records handed out since the last release() keep their bytes until the next one, however many
- * there are and whatever is read beside; what comes out does not depend on when release() is called. */
+ * there are and whatever is read beside; what comes out does not depend on when release() is
+ * called. */
 static void memory_until_release(void **state)
 {
     (void)state;
