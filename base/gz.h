@@ -2,8 +2,8 @@
  *
  * I1  Everything complete is delivered before a fault is: of a truncated or damaged gzip file the
  *     bytes that did unpack come first, then KD_EIO once and for ever, naming file and offset.
- * I2  Concatenated gzip members are one stream; zero padding after the last one is skipped, anything
- *     else behind it is a fault.
+ * I2  Concatenated gzip members are one stream; zero padding after the last one is skipped,
+ * anything else behind it is a fault.
  * "-" is standard input. Memory: 128 KiB, plus a line's length for kd_reader_line.
  * @thread one
  */

@@ -27,7 +27,8 @@ bool kd_rng_chance(kd_rng *r, double p);
 /* Fisher-Yates over n elements of `size` bytes. */
 void kd_rng_shuffle(kd_rng *r, void *base, size_t n, size_t size);
 
-/* A discrete distribution over 0..n-1, drawn in O(1) (alias method, Vose 1991); 8 bytes an entry. */
+/* A discrete distribution over 0..n-1, drawn in O(1) (alias method, Vose 1991); 8 bytes an entry.
+ */
 typedef struct kd_choice kd_choice;
 
 /* weights: n finite numbers >= 0 with a positive sum; borrowed until return. *out is owned. */

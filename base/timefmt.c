@@ -196,7 +196,8 @@ static bool scan_count(kd_str s, kd_ms unit_ms, kd_ms *out)
     return true;
 }
 
-/* Index from 1 of the month whose English name (in full, or its first three letters) stands here. */
+/* Index from 1 of the month whose English name (in full, or its first three letters) stands here.
+ */
 static bool take_month_name(cursor *c, unsigned *out)
 {
     static const char *const names[] = {"january",   "february", "march",    "april",
@@ -366,8 +367,9 @@ static kd_rc check_pattern(const char *pattern, const char *format, kd_err *err)
             continue;
         unsigned char what = (unsigned char)*++p;
         if (strchr("YymdbHIpMSfz%", what) == NULL)
-            return kd_fail(err, KD_ECONFIG, "time format \"%s\": %%%c is none of Y y m d e b B H I "
-                                            "p M S f z F T R D",
+            return kd_fail(err, KD_ECONFIG,
+                           "time format \"%s\": %%%c is none of Y y m d e b B H I "
+                           "p M S f z F T R D",
                            format, what);
         if (what != '%' && ++seen[what] > 1)
             return kd_fail(err, KD_ECONFIG, "time format \"%s\" names %%%c twice", format, what);

@@ -446,8 +446,8 @@ kd_rc kd_yaml_only_keys(const kd_yaml *y, const kd_yaml_node *map, const char *c
             continue;
         const char *near = kd_nearest(word, known);
         if (near != NULL)
-            return kd_yaml_fail(y, map->keys[i], err, "no \"%.60s\" here; did you mean \"%s\"?", word,
-                                near);
+            return kd_yaml_fail(y, map->keys[i], err, "no \"%.60s\" here; did you mean \"%s\"?",
+                                word, near);
         char list[160] = "";
         for (size_t j = 0, used = 0; known[j] != NULL; j++) {
             int n = snprintf(list + used, sizeof list - used, "%s%s", j == 0 ? "" : ", ", known[j]);

@@ -27,8 +27,8 @@ struct kd_yaml_node {
     kd_yaml_kind kind;
     bool is_quoted; /* SCALAR */
     int line, column;
-    const char *text; /* SCALAR: NUL-terminated, no NUL inside; "" for null */
-    size_t n;         /* MAP: pairs, SEQ: entries, SCALAR: bytes of text */
+    const char *text;                 /* SCALAR: NUL-terminated, no NUL inside; "" for null */
+    size_t n;                         /* MAP: pairs, SEQ: entries, SCALAR: bytes of text */
     const kd_yaml_node *const *keys;  /* MAP: n scalars */
     const kd_yaml_node *const *items; /* MAP: n values, SEQ: n entries */
 };

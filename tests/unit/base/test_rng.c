@@ -139,8 +139,9 @@ static void choice_edges(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_numbers), cmocka_unit_test(bounded),    cmocka_unit_test(shuffle),
-        cmocka_unit_test(zipf_weight),   cmocka_unit_test(zipf_draws), cmocka_unit_test(choice_edges),
+        cmocka_unit_test(known_numbers), cmocka_unit_test(bounded),
+        cmocka_unit_test(shuffle),       cmocka_unit_test(zipf_weight),
+        cmocka_unit_test(zipf_draws),    cmocka_unit_test(choice_edges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

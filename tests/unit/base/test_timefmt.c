@@ -43,13 +43,34 @@ static void iso_refused(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "",           "2010",          "2010-12",           "2010-13-01",       "2010-00-10",
-        "2010-12-32", "2010-02-29",    "1900-02-29",        "2010-12-01T",      "2010-12-01T8:26",
-        "2010-12-01T24:00", "2010-12-01T08:60", "2010-12-01T08:26:60", "2010-12-01T08:26:00.",
-        "2010-12-01T08:26:00.1234567890", "2010-12-01T08:26:00+", "2010-12-01T08:26:00+8",
-        "2010-12-01T08:26:00+24:00", "2010-12-01T08:26:00+08:60", "2010-12-01T08:26:00Zx",
-        " 2010-12-01", "2010-12-01 ",  "2010/12/01",        "-010-12-01",       "2010-12-01Z ",
-        "2010-12-01T08:26:00+08:", "١٢٣٤-01-01", "99999-01-01",
+        "",
+        "2010",
+        "2010-12",
+        "2010-13-01",
+        "2010-00-10",
+        "2010-12-32",
+        "2010-02-29",
+        "1900-02-29",
+        "2010-12-01T",
+        "2010-12-01T8:26",
+        "2010-12-01T24:00",
+        "2010-12-01T08:60",
+        "2010-12-01T08:26:60",
+        "2010-12-01T08:26:00.",
+        "2010-12-01T08:26:00.1234567890",
+        "2010-12-01T08:26:00+",
+        "2010-12-01T08:26:00+8",
+        "2010-12-01T08:26:00+24:00",
+        "2010-12-01T08:26:00+08:60",
+        "2010-12-01T08:26:00Zx",
+        " 2010-12-01",
+        "2010-12-01 ",
+        "2010/12/01",
+        "-010-12-01",
+        "2010-12-01Z ",
+        "2010-12-01T08:26:00+08:",
+        "١٢٣٤-01-01",
+        "99999-01-01",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         kd_ms t = 42;
@@ -134,11 +155,20 @@ static void patterns_refused(void **state)
     static const struct {
         const char *format, *text;
     } rows[] = {
-        {"%Y-%m-%d", "2010-12-01 "}, {"%Y-%m-%d", "10-12-01"},   {"%Y-%m-%d %H:%M", "2010-12-01 25:00"},
-        {"%d %b %Y", "1 Foo 2010"},  {"%F %I:%M %p", "2010-12-01 13:00 PM"},
-        {"%F %I:%M %p", "2010-12-01 10:00 XM"}, {"unix", ""},    {"unix", "12e3"},
-        {"unix", "."},               {"unix", "1."},             {"unix", "0x10"},
-        {"unix", "99999999999999999999"}, {"unix_ms", "12345678901234567"}, {"unix", "nan"},
+        {"%Y-%m-%d", "2010-12-01 "},
+        {"%Y-%m-%d", "10-12-01"},
+        {"%Y-%m-%d %H:%M", "2010-12-01 25:00"},
+        {"%d %b %Y", "1 Foo 2010"},
+        {"%F %I:%M %p", "2010-12-01 13:00 PM"},
+        {"%F %I:%M %p", "2010-12-01 10:00 XM"},
+        {"unix", ""},
+        {"unix", "12e3"},
+        {"unix", "."},
+        {"unix", "1."},
+        {"unix", "0x10"},
+        {"unix", "99999999999999999999"},
+        {"unix_ms", "12345678901234567"},
+        {"unix", "nan"},
         {"iso", "1430623510"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -148,10 +178,17 @@ static void patterns_refused(void **state)
     }
     static const struct {
         const char *format, *zone;
-    } bad[] = {{"%Y-%m", NULL},    {"%Y-%m-%d %Y", NULL}, {"%Y-%m-%d %q", NULL}, {"seconds", NULL},
-               {"%Y-%m-%d %I", NULL}, {"%Y-%m-%d %", NULL}, {"%Y-%b-%m-%d", NULL}, {"%F", "Berlin"},
-               {"%F", "+25:00"},
-               {"%F aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL}};
+    } bad[] = {
+        {"%Y-%m", NULL},
+        {"%Y-%m-%d %Y", NULL},
+        {"%Y-%m-%d %q", NULL},
+        {"seconds", NULL},
+        {"%Y-%m-%d %I", NULL},
+        {"%Y-%m-%d %", NULL},
+        {"%Y-%b-%m-%d", NULL},
+        {"%F", "Berlin"},
+        {"%F", "+25:00"},
+        {"%F aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         kd_timefmt f;
         kd_err err = {0};
@@ -164,8 +201,10 @@ static void patterns_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(iso_forms),   cmocka_unit_test(iso_refused),
-        cmocka_unit_test(round_trip_against_libc), cmocka_unit_test(patterns),
+        cmocka_unit_test(iso_forms),
+        cmocka_unit_test(iso_refused),
+        cmocka_unit_test(round_trip_against_libc),
+        cmocka_unit_test(patterns),
         cmocka_unit_test(patterns_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

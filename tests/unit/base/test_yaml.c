@@ -167,8 +167,8 @@ static void missing_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tree),  cmocka_unit_test(aliases), cmocka_unit_test(refusals),
-        cmocka_unit_test(bounds), cmocka_unit_test(typed),  cmocka_unit_test(nearest),
+        cmocka_unit_test(tree),         cmocka_unit_test(aliases), cmocka_unit_test(refusals),
+        cmocka_unit_test(bounds),       cmocka_unit_test(typed),   cmocka_unit_test(nearest),
         cmocka_unit_test(missing_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
