@@ -279,7 +279,34 @@ static kd_rc damaged(kd_container *c, int64_t lost, const char *what, kd_err *er
     return rc;
 }
 
-/* Begins the next block. KD_END at the end of the file. */
+/* Makes c->block the unpacked body of n records. KD_EDATA in *why (only its text counts). */
+static kd_rc unpack(kd_container *c, const unsigned char *data, size_t size, int64_t n, kd_err *why)
+{
+    c->block = kd_cursor_of(data, size);
+    if (c->is_deflate) {
+        kd_buf_clear(&c->unpacked);
+        KD_TRY(kd_inflate(data, size, BLOCK_MAX, &c->unpacked, why));
+        c->block = kd_cursor_of(c->unpacked.p == NULL ? "" : c->unpacked.p, c->unpacked.n);
+    }
+    if ((uint64_t)n > kd_cursor_left(&c->block))
+        return kd_bad(why, KD_REASON_DECODE, "its count is impossible");
+    if (n == 0 && kd_cursor_left(&c->block) > 0)
+        return kd_bad(why, KD_REASON_DECODE, "it has bytes and no records");
+    return KD_OK;
+}
+
+/* True if the block is n whole values and nothing else. */
+static bool is_sound(const kd_container *c, int64_t n)
+{
+    kd_cursor all = c->block;
+    for (int64_t i = 0; i < n; i++)
+        if (!kd_plan_skip(c->skip, &all))
+            return false;
+    return all.p == all.end;
+}
+
+/* Begins the next block. KD_END at the end of the file. A marker is for finding the way, not a sum:
+ * where only it is damaged, the records before it are good. */
 static kd_rc next_block(kd_container *c, kd_err *err)
 {
     KD_TRY(fill(c, 20, err)); /* two numbers at most */
@@ -287,35 +314,25 @@ static kd_rc next_block(kd_container *c, kd_err *err)
         return KD_END;
     kd_cursor cur = cursor_at(c);
     int64_t n, size;
-    if (!kd_cursor_long(&cur, &n) || !kd_cursor_long(&cur, &size) || n < 0 || size < 0 ||
-        size > BLOCK_MAX || (!c->is_deflate && n > size) || n > BLOCK_MAX)
+    if (!kd_cursor_long(&cur, &n) || !kd_cursor_long(&cur, &size) || n < 0 || n > BLOCK_MAX ||
+        size < 0 || size > BLOCK_MAX)
         return damaged(c, 1, "its head is impossible", err);
-    size_t head = (size_t)(cur.p - cur.base), whole = head + (size_t)size + SYNC;
+    const int64_t lost = n > 0 ? n : 1;
+    const size_t head = (size_t)(cur.p - cur.base), whole = head + (size_t)size + SYNC;
     KD_TRY(fill(c, whole, err));
     if (held(c) < whole)
-        return damaged(c, n > 0 ? n : 1, "it is cut off", err);
+        return damaged(c, lost, "it is cut off", err);
     const unsigned char *data = (const unsigned char *)c->in.p + c->at + head;
-    if (memcmp(data + size, c->sync, SYNC) != 0)
-        return damaged(c, n > 0 ? n : 1, "no sync marker follows it", err);
-    if (!c->is_deflate) {
-        c->block = kd_cursor_of(data, (size_t)size);
-    } else {
-        kd_err why;
-        kd_buf_clear(&c->unpacked);
-        kd_rc rc = kd_inflate(data, (size_t)size, BLOCK_MAX, &c->unpacked, &why);
-        if (rc == KD_OK && (uint64_t)n > c->unpacked.n)
-            rc = kd_bad(&why, KD_REASON_DECODE, "its count is impossible");
-        if (rc == KD_EDATA)
-            return damaged(c, n > 0 ? n : 1, why.msg, err);
-        if (rc != KD_OK)
-            return kd_fail(err, rc, "%s", why.msg);
-        c->block = kd_cursor_of(c->unpacked.p == NULL ? "" : c->unpacked.p, c->unpacked.n);
-    }
+    kd_err why;
+    kd_rc rc = unpack(c, data, (size_t)size, n, &why);
+    if (rc == KD_EDATA)
+        return damaged(c, lost, why.msg, err);
+    if (rc != KD_OK)
+        return kd_fail(err, rc, "%s", why.msg);
+    if (memcmp(data + size, c->sync, SYNC) != 0 && (n == 0 || !is_sound(c, n)))
+        return damaged(c, lost, "no sync marker follows it", err);
     c->at += whole;
     c->in_block = n;
-    if (n == 0 && size > 0 && kd_cursor_left(&c->block) > 0)
-        return kd_bad(err, KD_REASON_DECODE, "a block of no records has %zu bytes",
-                      kd_cursor_left(&c->block));
     return KD_OK;
 }
 
