@@ -1,0 +1,267 @@
+#include "topology/config.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/yaml.h"
+#include "operators/recommender.h"
+
+static const kd_opt opts[] = {
+    {"epoch.max", KD_OPT_INT, "512", 1, 65536, NULL,
+     "Most records of an epoch; one makes every list reflect exactly the events before it."},
+    {"workers", KD_OPT_INT, "1", 1, 256, NULL, "Threads that compute lists; no output depends on it."},
+    {"emit", KD_OPT_ENUM, "on-change", 0, 0, "always|on-change",
+     "Publish a list after every event, or only when it differs from the last one published."},
+    {"delivery", KD_OPT_ENUM, "at-least-once", 0, 0, "at-least-once|exactly-once",
+     "What a reader of the output may rely on."},
+    {"commit_interval_ms", KD_OPT_INT, "100", 1, 600000, NULL,
+     "How often input positions are committed, in milliseconds."},
+    {"max.dead-letters", KD_OPT_INT, "-1", -1, 9e15, NULL,
+     "End the run when there are more dead letters than this; -1 = never."},
+    {"group.id", KD_OPT_STRING, "kindred", 0, 0, NULL,
+     "Consumer group; instances of one group divide the work."},
+    {"topics.browse", KD_OPT_STRING, "browse-events", 0, 0, NULL, "Input: BrowseEvent, keyed by shopper."},
+    {"topics.purchase", KD_OPT_STRING, "purchase-events", 0, 0, NULL,
+     "Input: PurchaseEvent, keyed by shopper."},
+    {"topics.catalog", KD_OPT_STRING, "catalog-items", 0, 0, NULL,
+     "Input: CatalogItem, keyed by item; a null value removes."},
+    {"topics.forget", KD_OPT_STRING, "forget-requests", 0, 0, NULL,
+     "Input: ForgetRequest, keyed by shopper."},
+    {"topics.recommendations", KD_OPT_STRING, "recommendations", 0, 0, NULL,
+     "Output: RecommendationUpdate, keyed by shopper."},
+    {"topics.similar", KD_OPT_STRING, "", 0, 0, NULL,
+     "Output: SimilarShoppers, keyed by shopper; empty = not published."},
+    {"topics.dead-letters", KD_OPT_STRING, "dead-letters", 0, 0, NULL,
+     "Output: DeadLetter, with the key of the bad record."},
+    {"topics.receipts", KD_OPT_STRING, "forget-receipts", 0, 0, NULL,
+     "Output: ForgetReceipt, keyed by the shopper's keyed hash; empty = not published."},
+    {"output.start", KD_OPT_ENUM, "latest", 0, 0, "latest|earliest",
+     "Where a group without committed offsets begins to answer."},
+    {"ready.lag", KD_OPT_INT, "1000", 0, 9e15, NULL,
+     "An instance joins its group when it is fewer records than this behind."},
+    {"offset.out-of-range", KD_OPT_ENUM, "earliest", 0, 0, "earliest|stop",
+     "What to do when a position is no longer on the broker."},
+    {"schema.registry.url", KD_OPT_STRING, "", 0, 0, NULL,
+     "Schema registry (Confluent API); empty = Avro single-object encoding without one."},
+    {"schema.registry.basic.auth", KD_OPT_STRING, "", 0, 0, NULL, "user:password for the registry."},
+    {"schema.registry.ca.file", KD_OPT_STRING, "", 0, 0, NULL,
+     "PEM file of the authorities to trust; empty = the system's."},
+    {"schema.registry.mode", KD_OPT_ENUM, "register", 0, 0, "register|require",
+     "Register the output schemas at start, or require that they are there."},
+    {"schema.registry.timeout", KD_OPT_DURATION, "5s", 1, 600000, NULL, "Limit of one request."},
+    {0},
+};
+
+/* Variables that are not options: what the tests and ./dev use. */
+static const char *const reserved[] = {"KINDRED_BIN",   "KINDRED_DATA", "KINDRED_SEED",
+                                       "KINDRED_TEST_", "KINDRED_SOURCE", "KINDRED_BUILD",
+                                       "KINDRED_MAPS",  "KINDRED_CONFIG"};
+
+const kd_opt *kd_topology_opts(void)
+{
+    return opts;
+}
+
+kd_rc kd_config_init(kd_config *c, kd_err *err)
+{
+    *c = (kd_config){0};
+    kd_rc rc = kd_opt_values_add(&c->values, opts, err);
+    if (rc == KD_OK)
+        rc = kd_opt_values_add(&c->values, kd_recommender_opts(), err);
+    if (rc != KD_OK)
+        kd_config_dispose(c);
+    return rc;
+}
+
+void kd_config_dispose(kd_config *c)
+{
+    kd_opt_values_dispose(&c->values);
+    for (size_t k = 0; k < c->n_kafka; k++) {
+        free(c->kafka[k].name);
+        free(c->kafka[k].value);
+    }
+    free(c->kafka);
+    *c = (kd_config){0};
+}
+
+bool kd_config_is_secret(const char *name)
+{
+    static const char *const words[] = {"password", "secret", "privacy.key", ".auth", "oauthbearer.config",
+                                        "key.pem", "ssl.key"};
+    for (size_t k = 0; k < sizeof words / sizeof *words; k++)
+        if (strstr(name, words[k]) != NULL)
+            return true;
+    return false;
+}
+
+static kd_rc set_property(kd_config *c, const char *name, const char *value, const char *from,
+                          kd_err *err)
+{
+    char *n = strdup(name), *v = strdup(value);
+    kd_property *list = realloc(c->kafka, (c->n_kafka + 1) * sizeof *list);
+    if (list != NULL)
+        c->kafka = list;
+    if (n == NULL || v == NULL || list == NULL) {
+        free(n);
+        free(v);
+        return kd_fail(err, KD_ENOMEM, "no memory for property %s", name);
+    }
+    size_t at = 0;
+    while (at < c->n_kafka && strcmp(c->kafka[at].name, name) != 0)
+        at++;
+    if (at == c->n_kafka) {
+        c->n_kafka++;
+    } else {
+        free(c->kafka[at].name);
+        free(c->kafka[at].value);
+    }
+    c->kafka[at] = (kd_property){.name = n, .value = v};
+    snprintf(c->kafka[at].from, sizeof c->kafka[at].from, "%s", from);
+    return KD_OK;
+}
+
+/* -- YAML ----------------------------------------------------------------------------------------- */
+
+typedef struct walk {
+    kd_config *c;
+    const kd_yaml *yaml;
+} walk;
+
+static kd_rc take_scalar(const walk *w, const char *name, const kd_yaml_node *key,
+                         const kd_yaml_node *value, kd_err *err)
+{
+    char from[160];
+    const kd_yaml_node *at = value->line > 0 ? value : key;
+    snprintf(from, sizeof from, "%.100s:%d:%d", kd_yaml_name(w->yaml), at->line, at->column);
+    if (strncmp(name, "kafka.", 6) == 0)
+        return set_property(w->c, name + 6, value->text, from, err);
+    if (kd_opt_find(&w->c->values, name) == NULL)
+        snprintf(from, sizeof from, "%.100s:%d:%d", kd_yaml_name(w->yaml), key->line, key->column);
+    return kd_opt_set(&w->c->values, name, value->text, from, err);
+}
+
+static kd_rc take_map(const walk *w, const char *prefix, const kd_yaml_node *map, kd_err *err)
+{
+    for (size_t k = 0; k < map->n; k++) {
+        const kd_yaml_node *key = map->keys[k], *value = map->items[k];
+        char name[160];
+        int n = snprintf(name, sizeof name, "%s%s%s", prefix, prefix[0] == '\0' ? "" : ".",
+                         key->text);
+        if (n < 0 || (size_t)n >= sizeof name)
+            return kd_yaml_fail(w->yaml, key, err, "a name of %d bytes is too long", n);
+        if (value->kind == KD_YAML_SEQ)
+            return kd_yaml_fail(w->yaml, value, err, "%s: a list is not an option's value", name);
+        if (value->kind == KD_YAML_MAP)
+            KD_TRY(take_map(w, name, value, err));
+        else if (value->kind == KD_YAML_SCALAR || value->is_quoted)
+            KD_TRY(take_scalar(w, name, key, value, err));
+    }
+    return KD_OK;
+}
+
+static kd_rc take_yaml(kd_config *c, kd_yaml *yaml, kd_err *err)
+{
+    const kd_yaml_node *root = kd_yaml_root(yaml);
+    walk w = {c, yaml};
+    kd_rc rc = KD_OK;
+    if (root->kind == KD_YAML_MAP)
+        rc = take_map(&w, "", root, err);
+    else if (root->kind != KD_YAML_NULL)
+        rc = kd_yaml_fail(yaml, root, err, "a configuration is a map of names to values");
+    kd_yaml_free(yaml);
+    return rc;
+}
+
+kd_rc kd_config_file(kd_config *c, const char *path, kd_err *err)
+{
+    kd_yaml *yaml = NULL;
+    KD_TRY(kd_yaml_load(path, &yaml, err));
+    return take_yaml(c, yaml, err);
+}
+
+kd_rc kd_config_text(kd_config *c, const char *text, size_t n, const char *name, kd_err *err)
+{
+    kd_yaml *yaml = NULL;
+    KD_TRY(kd_yaml_parse(text, n, name, &yaml, err));
+    return take_yaml(c, yaml, err);
+}
+
+/* -- environment and flags -------------------------------------------------------------------------- */
+
+/* usercf.half-life -> KINDRED_USERCF_HALF_LIFE */
+static void variable_of(const char *name, char out[160])
+{
+    size_t n = (size_t)snprintf(out, 160, "KINDRED_%s", name);
+    for (size_t k = 8; k < n && k < 159; k++)
+        out[k] = out[k] == '.' || out[k] == '-' ? '_' : (char)toupper((unsigned char)out[k]);
+}
+
+static bool is_reserved(const char *variable)
+{
+    for (size_t k = 0; k < sizeof reserved / sizeof *reserved; k++)
+        if (strncmp(variable, reserved[k], strlen(reserved[k])) == 0)
+            return true;
+    return false;
+}
+
+static kd_rc take_variable(kd_config *c, const char *variable, kd_err *err)
+{
+    const char *eq = strchr(variable, '=');
+    if (eq == NULL || is_reserved(variable))
+        return KD_OK;
+    size_t n = (size_t)(eq - variable);
+    char from[160];
+    snprintf(from, sizeof from, "environment %.*s", (int)(n < 100 ? n : 100), variable);
+    for (size_t k = 0; k < c->values.n; k++) {
+        char want[160];
+        variable_of(c->values.rows[k].opt->name, want);
+        if (strlen(want) == n && strncmp(want, variable, n) == 0)
+            return kd_opt_set(&c->values, c->values.rows[k].opt->name, eq + 1, from, err);
+    }
+    kd_fail(err, KD_ECONFIG, "there is no option of this name; `kindred config` lists them");
+    kd_err_at(err, "%s", from);
+    return KD_ECONFIG;
+}
+
+kd_rc kd_config_environment(kd_config *c, const char *const *environ, kd_err *err)
+{
+    for (; *environ != NULL; environ++)
+        if (strncmp(*environ, "KINDRED_", 8) == 0)
+            KD_TRY(take_variable(c, *environ, err));
+    return KD_OK;
+}
+
+static kd_rc cut(const char *assignment, const char *flag, char name[160], const char **value,
+                 kd_err *err)
+{
+    const char *eq = strchr(assignment, '=');
+    if (eq == NULL || eq == assignment || eq - assignment >= 160) {
+        kd_fail(err, KD_ECONFIG, "\"%s\" is not name=value", assignment);
+        kd_err_at(err, "%s", flag);
+        return KD_ECONFIG;
+    }
+    memcpy(name, assignment, (size_t)(eq - assignment));
+    name[eq - assignment] = '\0';
+    *value = eq + 1;
+    return KD_OK;
+}
+
+kd_rc kd_config_set(kd_config *c, const char *assignment, kd_err *err)
+{
+    char name[160];
+    const char *value;
+    KD_TRY(cut(assignment, "--set", name, &value, err));
+    if (strncmp(name, "kafka.", 6) == 0)
+        return set_property(c, name + 6, value, "--set", err);
+    return kd_opt_set(&c->values, name, value, "--set", err);
+}
+
+kd_rc kd_config_kafka(kd_config *c, const char *assignment, kd_err *err)
+{
+    char name[160];
+    const char *value;
+    KD_TRY(cut(assignment, "-X", name, &value, err));
+    return set_property(c, name, value, "-X", err);
+}
