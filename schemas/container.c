@@ -355,7 +355,7 @@ static kd_rc decode_one(kd_container *c, const void *bytes, size_t n, kd_arena *
     kd_cursor body = kd_cursor_of(bytes, n);
     const kd_plan *plan;
     KD_TRY(choose_plan(c, &body, &plan, err));
-    return kd_plan_decode(plan, &body, out, a, err);
+    return kd_plan_decode_all(plan, body.p, kd_cursor_left(&body), out, a, err);
 }
 
 kd_rc kd_container_next(kd_container *c, kd_arena *a, kd_record *out, kd_err *err)

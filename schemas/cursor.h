@@ -165,6 +165,15 @@ static inline bool kd_cursor_block(kd_cursor *c, bool is_empty, int64_t *out_n, 
     return true;
 }
 
+/* Where a block begins that said its size; entries read one by one must end where it says, so that
+ * reading and passing over agree. */
+static inline bool kd_cursor_block_ends(kd_cursor *c, const uint8_t *from, int64_t bytes)
+{
+    if (bytes >= 0 && c->p - from != bytes)
+        return kd_cursor_fault(c, KD_REASON_DECODE, "a block's size is not what its entries take");
+    return true;
+}
+
 static inline bool kd_cursor_enter(kd_cursor *c)
 {
     if (c->depth >= KD_CURSOR_DEPTH_MAX)

@@ -654,9 +654,12 @@ static bool run_tags(runner *ru, const step *s, kd_record *r)
     do {
         if (!kd_cursor_block(&ru->c, s->is_empty, &n, &bytes))
             return false;
+        const uint8_t *from = ru->c.p;
         for (int64_t i = 0; i < n; i++)
             if (!run(ru, &s->list->steps[0], &tags[at++]))
                 return false;
+        if (!kd_cursor_block_ends(&ru->c, from, bytes))
+            return false;
     } while (n != 0);
     r->tags = total == 0 ? NULL : tags;
     r->n_tags = (uint32_t)total;

@@ -32,6 +32,7 @@ static bool walk_entries(const kd_avro_node *node, kd_cursor *c, kd_buf *out)
             return false;
         if (is_empty && n > EMPTY_ENTRIES_MAX)
             return kd_cursor_fault(c, KD_REASON_TOO_LARGE, "a list of nothing is too long to show");
+        const uint8_t *from = c->p;
         for (int64_t i = 0; i < n; i++, is_first = false) {
             if (!is_first)
                 kd_buf_addc(out, ',');
@@ -45,6 +46,8 @@ static bool walk_entries(const kd_avro_node *node, kd_cursor *c, kd_buf *out)
             if (!walk(node->items, c, out))
                 return false;
         }
+        if (!kd_cursor_block_ends(c, from, bytes))
+            return false;
     } while (n != 0);
     kd_buf_addc(out, is_map ? '}' : ']');
     return true;

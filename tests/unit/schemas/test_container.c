@@ -177,8 +177,8 @@ static void test_avro_c_reads_ours(void **state)
         avro_file_reader_t r;
         if (avro_file_reader(path, &r) != 0)
             fail_msg("%s", avro_strerror());
-        avro_value_iface_t *iface =
-            avro_generic_class_from_schema(avro_file_reader_get_writer_schema(r));
+        avro_schema_t schema = avro_file_reader_get_writer_schema(r); /* a reference of our own */
+        avro_value_iface_t *iface = avro_generic_class_from_schema(schema);
         avro_value_t v;
         avro_generic_value_new(iface, &v);
         int n = 0;
@@ -194,7 +194,7 @@ static void test_avro_c_reads_ours(void **state)
         assert_int_equal(n, 40);
         avro_value_decref(&v);
         avro_value_iface_decref(iface);
-        avro_schema_decref(avro_file_reader_get_writer_schema(r));
+        avro_schema_decref(schema);
         avro_file_reader_close(r);
         unlink(path);
         kd_container *c;

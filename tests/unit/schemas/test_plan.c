@@ -412,6 +412,13 @@ static void test_tags(void **state)
         must_refuse(&f, KD_REASON_DECODE, bad[i].words);
     }
     f.bytes.n = head;
+    put_long(&f, -1);
+    put_long(&f, 4); /* it takes three */
+    put_long(&f, 1);
+    put_str(&f, "a");
+    put_long(&f, 0);
+    must_refuse(&f, KD_REASON_DECODE, "a block's size is not what its entries take");
+    f.bytes.n = head;
     put_long(&f, 1);
     put_long(&f, 0);
     put_long(&f, 0);
