@@ -73,7 +73,7 @@ static void read_file(const uint8_t *p, size_t n)
     kd_err err = {0};
     KD_ASSERT(kd_file_source_new(&o, &s, &err) == KD_OK);
     kd_rc rc = s->kind->start(s, &err);
-    kd_record r;
+    kd_record r = {0};
     int64_t bad = 0;
     while (rc == KD_OK || rc == KD_EDATA) {
         rc = s->kind->next(s, &r, &err);

@@ -174,7 +174,9 @@ static void catalogue(void **state)
                                               "1430000004,i1,a b,2,,true,\n"
                                               "1430000005,i1,,2,,maybe,\n"
                                               "1430000006,i2,\xff,2,,,u1\n"
-                                              "1430000007,i2,ok,2,,maybe,u1\n");
+                                              "1430000007,i2,ok,2,,maybe,u1\n"
+                                              "1430000008,i1,new,2,,,\xff\n"
+                                              "1430000009,i1,new,2,,,u1\n");
     kd_source *s = files_open1(map, csv);
     kd_buf got = {0};
     files_read_all(s, &got, 1);
@@ -197,14 +199,18 @@ static void catalogue(void **state)
                                "\"time\":1430000004000,\"removed\":true}\n"
                                "c.csv.gz@6 BAD utf8 c.csv.gz:8 [1430000006,i2,\xff,2,,,u1]\n"
                                "c.csv.gz@7 BAD field c.csv.gz:9 [1430000007,i2,ok,2,,maybe,u1]\n"
+                               "c.csv.gz@8 BAD utf8 c.csv.gz:10 [1430000008,i1,new,2,,,\xff]\n"
+                               "c.csv.gz@9 " CAT "\"new\"" NULLS "2,\"tags\":[],\"available\":true,"
+                               "\"time\":1430000009000,\"removed\":false}\n"
+                               "c.csv.gz@9 " PAID "1430000009000}\n"
                                "END\n");
     kd_file_counts c;
     kd_file_source_counts(s, &c);
-    assert_int_equal(c.rows, 8);
-    assert_int_equal(c.paid, 2);
-    assert_int_equal(c.bad, 2);
+    assert_int_equal(c.rows, 10);
+    assert_int_equal(c.paid, 3);
+    assert_int_equal(c.bad, 3);
     assert_int_equal(c.ignored, 4);
-    assert_int_equal(c.catalog, 3);
+    assert_int_equal(c.catalog, 4);
     assert_int_equal(c.catalog_rows, 0);
     kd_buf_dispose(&got);
     s->kind->close(s);

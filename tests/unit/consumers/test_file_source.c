@@ -155,6 +155,15 @@ static void bad_rows_keep_the_rest(void **state)
                                  "1400000001000") "\n"
                                                   "w.csv@2 BAD decode w.csv:4 [1400000002,\"i3]\n"
                                                   "END\n");
+    csv = files_write("x.csv",
+                      "t,i,u\n1400000000,\"i1,u1\n1400000001,i2,u1\n1400000002,i3\",x,y,z\n");
+    files_expect(
+        files_open1(map, csv),
+        "x.csv@0 BAD decode x.csv:2 [1400000000,\"i1,u1]\n"
+        "x.csv@1 " SEEN("u1", "i2",
+                        "1400000001000") "\n"
+                                         "x.csv@2 BAD decode x.csv:4 [1400000002,i3\",x,y,z]\n"
+                                         "END\n");
     csv = files_write("h.csv", "t,i,u\n");
     files_expect(files_open1(map, csv), "END\n");
 }

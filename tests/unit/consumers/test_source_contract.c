@@ -21,7 +21,7 @@ static const char *const map_text =
     "      tags: {columns: [title, u], split: \" \"}\n      time: {column: t, format: unix_ms}\n"
     "  - type: BrowseEvent\n    fields:\n      item_id: {column: i, add_prefix: \"x\"}\n"
     "      user_id: u\n      action: {constant: VIEW}\n"
-    "      time: {column: t, format: unix_ms}\n";
+    "      time: {column: t2, format: unix_ms}\n";
 
 static kd_source *file_source(const char *map, const char *const *paths, size_t n)
 {
@@ -34,11 +34,11 @@ static kd_source *file_source(const char *map, const char *const *paths, size_t 
     return s;
 }
 
-/* About 300 KiB, so that chunks change, with bad lines among it. */
+/* About 900 KiB, so that chunks change and are used again, with bad lines among it. */
 static const char *lines_file(const char *name, int step)
 {
     kd_buf t = {0};
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < 5000; i++) {
         if (i % 17 == 5)
             kd_buf_adds(&t, "{\"type\":\"BrowseEvent\"}\n");
         else
@@ -54,18 +54,20 @@ static const char *lines_file(const char *name, int step)
     return path;
 }
 
+/* The event of a row is later than its catalogue record, which other files may come between. */
 static const char *rows_file(const char *name)
 {
     kd_buf t = {0};
-    kd_buf_adds(&t, "t,i,title,u\n");
-    for (int i = 0; i < 6000; i++) {
+    kd_buf_adds(&t, "t,i,title,u,t2\n");
+    for (int i = 0; i < 16000; i++) {
         if (i % 13 == 7)
-            kd_buf_addf(&t, "%lld,i%d,\"new \"\"title\"\" %d\",\n", 1400000000000LL + i, i % 50, i);
+            kd_buf_addf(&t, "%lld,i%d,\"new \"\"title\"\" %d\",,\n", 1400000000000LL + i, i % 50,
+                        i);
         else if (i % 29 == 3)
             kd_buf_adds(&t, "too,few\n");
         else
-            kd_buf_addf(&t, "%lld,i%d,\"a \"\"title\"\" of %d\",u%d\n", 1400000000000LL + i, i % 50,
-                        i % 3, i % 90);
+            kd_buf_addf(&t, "%lld,i%d,\"a \"\"title\"\" of %d\",u%d,%lld\n", 1400000000000LL + i,
+                        i % 50, i % 3, i % 90, 1400000000000LL + i + i % 5);
     }
     const char *path = files_write_n(name, t.p, t.n, false);
     kd_buf_dispose(&t);
