@@ -1,4 +1,4 @@
-"""Subjects of commits: 'room: what changes', under 60 characters; merges are as git writes them."""
+"""Subjects of commits: 'room: what changes', at most 60 characters; merges are as git writes them."""
 
 import re
 import sys
@@ -9,7 +9,7 @@ SUBJECT = re.compile(r"^(Merge |Revert )|^[a-z][a-z0-9_.-]*(, [a-z][a-z0-9_.-]*)
 
 
 def fault_of(subject):
-    if len(subject) >= 60:
+    if len(subject) > 60:
         return f"{len(subject)} characters long"
     return None if SUBJECT.match(subject) else "does not read 'room: what changes'"
 
