@@ -137,7 +137,7 @@ static kd_rc get_type(const kd_jval *root, kd_record_type *out, kd_err *err)
 
 static kd_rc get_event(const kd_jval *root, kd_arena *a, kd_record *out, kd_err *err)
 {
-    kd_record_type type;
+    kd_record_type type = KD_BROWSE;
     KD_TRY(get_type(root, &type, err));
     kd_record r = *out;
     kd_fields_init(&r, type);

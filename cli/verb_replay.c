@@ -1,0 +1,264 @@
+/* verb_replay.c - yesterday's events from files through the whole pipeline, to files or a terminal. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/timefmt.h"
+#include "cli/cli.h"
+#include "consumers/sources.h"
+#include "sinks/sinks.h"
+
+static const char help[] =
+    "usage: kindred replay --in FILE... [--out FILE|-] [flags]\n\n"
+    "  --in FILE...            events: .jsonl, .csv, .tsv, .avro, each also .gz; - is standard input\n"
+    "  --map MAP.yaml          how columns of CSV become events (shipped: online_retail, retailrocket, ...)\n"
+    "  --out FILE|-            updates as JSON lines (.jsonl, or - for standard output) or Avro (.avro)\n"
+    "  --table                 a readable table on standard output instead\n"
+    "  --dead-letters FILE     bad records as JSON lines\n"
+    "  --max-dead-letters N    end with exit code 3 when there are more\n"
+    "  --now TIME              events after this time are refused (default: the clock)\n"
+    "  --speed max|1x|60x      pace in event time; changes no byte of the output\n"
+    "  --stats                 what the state holds, by component\n"
+    "  --verify                check every invariant of the state at the end (slow)\n"
+    "  --quiet                 no progress\n\n"
+    "The last lines on standard error are the totals, `output digest` and `state digest`.\n";
+
+/* Everything that is opened, for one way out. */
+typedef struct replay {
+    kd_common common;
+    kd_arena *arena;
+    kd_source *source;
+    kd_sink *sink, *digest; /* digest is borrowed from sink */
+    kd_recommender *rec;
+    kd_pipeline *pipeline;
+} replay;
+
+static bool ends_with(const char *name, const char *end)
+{
+    size_t n = strlen(name), m = strlen(end);
+    return n >= m && strcmp(name + n - m, end) == 0;
+}
+
+static kd_rc parse_speed(const char *text, double *out, kd_err *err)
+{
+    *out = 0;
+    if (text == NULL || strcmp(text, "max") == 0)
+        return KD_OK;
+    char *end;
+    *out = strtod(text, &end);
+    if (end == text || (*end != '\0' && strcmp(end, "x") != 0) || !(*out > 0) || *out > 1e9)
+        return kd_fail(err, KD_ECONFIG, "--speed: \"%s\" is not max, 1x, 60x ...", text);
+    return KD_OK;
+}
+
+/* A map by path, or by name among the shipped ones. */
+static const char *find_map(kd_arena *arena, const char *name)
+{
+    if (name == NULL || access(name, R_OK) == 0)
+        return name;
+    const char *folders[] = {getenv("KINDRED_MAPS"), KD_MAPS_INSTALLED, KD_MAPS_SOURCE};
+    for (size_t k = 0; k < sizeof folders / sizeof *folders; k++) {
+        for (int with = 0; folders[k] != NULL && with < 2; with++) {
+            char path[1024];
+            int n = snprintf(path, sizeof path, "%s/%s%s", folders[k], name, with ? ".yaml" : "");
+            if (n > 0 && (size_t)n < sizeof path && access(path, R_OK) == 0)
+                return kd_arena_strz(arena, (kd_str){path, (uint32_t)n});
+        }
+    }
+    return name; /* opening it says what is wrong */
+}
+
+static kd_rc open_source(replay *x, const kd_flag *flags, kd_err *err)
+{
+    const kd_flag *in = flags;
+    if (in->n == 0)
+        return kd_fail(err, KD_ECONFIG, "--in FILE is missing; --help shows how");
+    kd_ms latest = kd_clock_wall_ms();
+    const char *now = kd_flag_value(flags, "now");
+    if (now != NULL) {
+        KD_TRY(kd_time_parse_iso(kd_str_of(now), &latest, err));
+    }
+    kd_file_source_options o = {.paths = in->values,
+                                .n_paths = (size_t)in->n,
+                                .map_path = find_map(x->arena, kd_flag_value(flags, "map")),
+                                .latest = latest};
+    return kd_file_source_new(&o, &x->source, err);
+}
+
+static kd_rc open_sinks(replay *x, const kd_flag *flags, kd_err *err)
+{
+    kd_sink *list[4] = {NULL};
+    uint32_t n = 0;
+    const char *out = kd_flag_value(flags, "out"), *dead = kd_flag_value(flags, "dead-letters");
+    const uint32_t take = KD_TAKE_UPDATES | KD_TAKE_FORGOTTEN | KD_TAKE_RECEIPTS;
+    kd_rc rc = kd_digest_sink_new(&list[n++], err);
+    x->digest = list[0];
+    if (rc == KD_OK && kd_flag_given(flags, "table")) {
+        const char *columns = getenv("COLUMNS");
+        kd_terminal_options to = {.fd = STDOUT_FILENO,
+                                  .width = columns == NULL ? 0 : (uint32_t)strtoul(columns, NULL, 10),
+                                  .colour = isatty(STDOUT_FILENO) == 1};
+        rc = kd_terminal_sink_new(&to, &list[n++], err);
+    }
+    if (rc == KD_OK && out != NULL)
+        rc = ends_with(out, ".avro") ? kd_container_sink_new(out, KD_OUT_UPDATE, &list[n++], err)
+                                     : kd_jsonl_sink_new(out, take, &list[n++], err);
+    if (rc == KD_OK && dead != NULL)
+        rc = kd_jsonl_sink_new(dead, KD_TAKE_DEAD_LETTERS, &list[n++], err);
+    if (rc == KD_OK)
+        return kd_tee_sink_new(list, n, &x->sink, err);
+    for (uint32_t k = 0; k + 1 < n; k++) /* the last one was not made */
+        list[k]->kind->close(list[k]);
+    return rc;
+}
+
+static kd_rc open_all(replay *x, const kd_flag *flags, kd_err *err)
+{
+    const kd_opt_values *v = &x->common.config.values;
+    int64_t max_dead;
+    KD_TRY(kd_flag_int(flags, "max-dead-letters", kd_opt_int(v, "max.dead-letters"), -1, &max_dead,
+                       err));
+    KD_TRY(open_source(x, flags, err));
+    KD_TRY(open_sinks(x, flags, err));
+    KD_TRY(kd_recommender_new(v, &x->rec, err));
+    kd_pipeline_options po = {.epoch_max = (uint32_t)kd_opt_int(v, "epoch.max"),
+                              .workers = (uint32_t)kd_opt_int(v, "workers"),
+                              .emit_always = kd_opt_int(v, "emit") == 0,
+                              .max_dead_letters = max_dead};
+    KD_TRY(kd_pipeline_new(&po, x->source, x->rec, x->sink, &x->pipeline, err));
+    KD_TRY(x->source->kind->start(x->source, err));
+    return x->sink->kind->start(x->sink, err);
+}
+
+static void print_row(const char *name, int64_t n)
+{
+    fprintf(stderr, "  %-28s %14lld\n", name, (long long)n);
+}
+
+static void print_totals(const replay *x, int64_t elapsed_ms)
+{
+    const kd_counts *c = kd_pipeline_counts(x->pipeline);
+    kd_file_counts f;
+    kd_file_source_counts(x->source, &f);
+    fputs("totals\n", stderr);
+    print_row("rows read", f.rows);
+    print_row("records", c->records);
+    print_row("  views", c->views);
+    print_row("  likes", c->likes);
+    print_row("  carts", c->carts);
+    print_row("  paid", c->paid);
+    print_row("  cancelled", c->cancelled);
+    print_row("  catalogue", c->catalog);
+    print_row("  forget requests", c->forgets);
+    print_row("  dead letters", c->dead_letters);
+    for (int k = 0; k < KD_REASON_COUNT; k++) {
+        char name[40];
+        snprintf(name, sizeof name, "    %s", kd_reason_text((kd_reason)k));
+        if (c->dead_by_reason[k] > 0)
+            print_row(name, c->dead_by_reason[k]);
+    }
+    print_row("rows ignored by the mapping", f.ignored);
+    print_row("late", c->late);
+    print_row("refused", c->refused);
+    print_row("epochs", c->epochs);
+    print_row("lists computed", c->answers);
+    print_row("events answered by a later", c->coalesced);
+    print_row("updates", c->updates);
+    fprintf(stderr, "  %-28s %14.3f s, %lld records/s\n", "time", (double)elapsed_ms / 1000,
+            (long long)(elapsed_ms > 0 ? c->records * 1000 / elapsed_ms : 0));
+}
+
+static void print_stats(const replay *x)
+{
+    fputs("state\n", stderr);
+    int64_t interactions = 0, total = 0;
+    for (const kd_stat *s = kd_recommender_stats(x->rec); s->name != NULL; s++) {
+        fprintf(stderr, "  %-28s %14lld %s\n", s->name, (long long)s->value,
+                strcmp(s->unit, "bytes") == 0 ? "bytes" : "");
+        if (strcmp(s->name, "interactions") == 0)
+            interactions = s->value;
+        if (strcmp(s->name, "memory.total") == 0)
+            total = s->value;
+    }
+    if (interactions > 0)
+        fprintf(stderr, "  %-28s %14.2f\n", "bytes an interaction", (double)total / (double)interactions);
+}
+
+static int finish(const replay *x, const kd_flag *flags, int64_t elapsed_ms, kd_rc rc)
+{
+    char hex[33];
+    print_totals(x, elapsed_ms);
+    if (kd_flag_given(flags, "stats"))
+        print_stats(x);
+    int code = kd_exit_of(rc);
+    if (kd_flag_given(flags, "verify")) {
+        bool is_same =
+            kd_digest_eq(kd_recommender_digest(x->rec), kd_recommender_digest_slow(x->rec));
+        fprintf(stderr, "state verified: %s\n", is_same ? "yes" : "NO, the digest differs");
+        code = is_same ? code : KD_EXIT_BUG;
+    }
+    kd_digest_hex(kd_digest_sink_value(x->digest), hex);
+    fprintf(stderr, "output digest %s\n", hex);
+    kd_digest_hex(kd_recommender_digest(x->rec), hex);
+    fprintf(stderr, "state digest %s\n", hex);
+    return code;
+}
+
+static int run_replay(replay *x, int argc, char **argv, kd_err *err)
+{
+    kd_flag flags[] = {
+        {.name = "in", .has_value = true, .many = true}, /* first: open_source takes flags[0] */
+        {.name = "map", .has_value = true},
+        {.name = "out", .has_value = true},
+        {.name = "table"},
+        {.name = "dead-letters", .has_value = true},
+        {.name = "max-dead-letters", .has_value = true},
+        {.name = "now", .has_value = true},
+        {.name = "speed", .has_value = true},
+        {.name = "stats"},
+        {.name = "verify"},
+        {.name = "quiet"},
+        {0},
+    };
+    kd_progress_line line;
+    kd_progress_line_init(&line);
+    kd_replay_options o = {.on_progress = kd_progress_show, .progress_arg = &line,
+                           .stop = kd_stop_on_signals()};
+    kd_rc rc = kd_flags_parse(argc, argv, flags, x->arena, &x->common, NULL, NULL, err);
+    if (rc == KD_OK && x->common.help) {
+        fputs(help, stdout);
+        return KD_EXIT_OK;
+    }
+    line.is_quiet = rc == KD_OK && kd_flag_given(flags, "quiet");
+    if (rc == KD_OK)
+        rc = parse_speed(kd_flag_value(flags, "speed"), &o.speed, err);
+    if (rc == KD_OK)
+        rc = open_all(x, flags, err);
+    if (rc != KD_OK)
+        return kd_exit_of(rc);
+    int64_t start = kd_clock_mono_ms();
+    rc = kd_replay(&o, x->pipeline, x->source, x->sink, err);
+    int code = finish(x, flags, kd_clock_mono_ms() - start, rc);
+    return code == KD_EXIT_OK && *o.stop != 0 ? KD_EXIT_INTERRUPTED : code;
+}
+
+static int verb_replay(const kd_verb *verb, int argc, char **argv, kd_err *err)
+{
+    (void)verb;
+    replay x = {.arena = kd_arena_new(0)};
+    int code = x.arena == NULL ? KD_EXIT_BUG : run_replay(&x, argc, argv, err);
+    kd_pipeline_free(x.pipeline);
+    kd_recommender_free(x.rec);
+    if (x.source != NULL)
+        x.source->kind->close(x.source);
+    if (x.sink != NULL)
+        x.sink->kind->close(x.sink);
+    kd_common_dispose(&x.common);
+    kd_arena_free(x.arena);
+    return code;
+}
+
+const kd_verb kd_verb_replay = {"replay", "events from files through the pipeline, to files or a table",
+                                help, verb_replay};
