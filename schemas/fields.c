@@ -1,5 +1,7 @@
 #include "schemas/fields.h"
 
+#include <string.h>
+
 #define AT(member) (uint16_t) offsetof(kd_record, member)
 #define NULLABLE_STRING(name, member)                                                              \
     {                                                                                              \
@@ -68,15 +70,19 @@ const kd_field *kd_fields(kd_record_type type, size_t *out_n)
     return tables[type].fields;
 }
 
+/* The record's own fields lie between `time` and `removed`; what its source sets is around them. */
+_Static_assert(offsetof(kd_record, ts) < offsetof(kd_record, time) &&
+                   offsetof(kd_record, removed) < offsetof(kd_record, raw_key),
+               "kd_fields_init clears from time to raw_key");
+
 void kd_fields_init(kd_record *r, kd_record_type type)
 {
-    const kd_record keep = *r;
-    kd_record_init(r, type);
-    r->emit = keep.emit;
-    r->pos = keep.pos;
-    r->ts = keep.ts;
-    r->raw_key = keep.raw_key;
-    r->raw_value = keep.raw_value;
-    r->raw_key_len = keep.raw_key_len;
-    r->raw_value_len = keep.raw_value_len;
+    memset(&r->time, 0, offsetof(kd_record, raw_key) - offsetof(kd_record, time));
+    r->type = type;
+    r->time = KD_MS_NONE;
+    r->action = type == KD_PURCHASE ? KD_PAID : KD_VIEW;
+    r->dwell_ms = -1;
+    r->quantity = 1;
+    r->price = -1.0;
+    r->available = true;
 }

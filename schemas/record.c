@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "schemas/fields.h"
+
 const char *kd_record_type_name(kd_record_type type)
 {
     static const char *const names[KD_RECORD_TYPES] = {"BrowseEvent", "PurchaseEvent",
@@ -19,15 +21,9 @@ const char *kd_action_name(kd_action action)
 void kd_record_init(kd_record *r, kd_record_type type)
 {
     memset(r, 0, sizeof *r);
-    r->type = type;
     r->emit = true;
     r->ts = KD_MS_NONE;
-    r->time = KD_MS_NONE;
-    r->action = type == KD_PURCHASE ? KD_PAID : KD_VIEW;
-    r->dwell_ms = -1;
-    r->quantity = 1;
-    r->price = -1.0;
-    r->available = true;
+    kd_fields_init(r, type);
 }
 
 kd_rc kd_record_copy(const kd_record *r, kd_arena *a, kd_record *out, kd_err *err)
