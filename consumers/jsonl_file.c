@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "consumers/jsonl_scan.h"
 #include "schemas/json.h"
 
 static kd_rc open_jsonl(kd_file *f, kd_err *err)
@@ -61,9 +62,11 @@ static kd_rc next_jsonl(kd_file *f, kd_arena *a, kd_record *out, kd_err *err)
     kd_text_keep(&f->text);
     int64_t line_no = f->text.line + (f->must_skip_line ? 1 : 0);
     kd_err why = {0};
-    kd_rc rc = too_long ? kd_bad(&why, KD_REASON_TOO_LARGE, "a line of more than %zu bytes",
-                                 f->text.max_bytes)
-                        : kd_json_event_parse(line.p, line.n, a, out, &why);
+    kd_rc rc = KD_OK;
+    if (too_long)
+        rc = kd_bad(&why, KD_REASON_TOO_LARGE, "a line of more than %zu bytes", f->text.max_bytes);
+    else if (!kd_jsonl_scan(line.p, line.n, a, out))
+        rc = kd_json_event_parse(line.p, line.n, a, out, &why);
     if (rc == KD_OK)
         rc = kd_record_check(out, f->latest, &why);
     if (rc == KD_EDATA) {

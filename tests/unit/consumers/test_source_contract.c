@@ -38,9 +38,15 @@ static kd_source *file_source(const char *map, const char *const *paths, size_t 
 static const char *lines_file(const char *name, int step)
 {
     kd_buf t = {0};
-    for (int i = 0; i < 5000; i++) {
+    for (int i = 0; i < 7000; i++) {
         if (i % 17 == 5)
             kd_buf_adds(&t, "{\"type\":\"BrowseEvent\"}\n");
+        else if (i % 3 == 0) /* read without a tree: strings in the file's text */
+            kd_buf_addf(
+                &t,
+                "{\"type\":\"BrowseEvent\",\"item_id\":\"i%d\",\"user_id\":\"u%d\",\"action\":"
+                "\"CART\",\"time\":%lld}\n",
+                i, i % 77, 1400000000000LL + (long long)i * step);
         else
             kd_buf_addf(
                 &t,
