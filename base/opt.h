@@ -57,4 +57,10 @@ double kd_opt_real(const kd_opt_values *v, const char *name);
 const char *kd_opt_str(const kd_opt_values *v, const char *name);
 const kd_opt_value *kd_opt_find(const kd_opt_values *v, const char *name); /* NULL: no such */
 
+/* A property that is passed through to a library (librdkafka), and where it came from. */
+typedef struct kd_property {
+    char *name, *value; /* owned by whoever made the list */
+    char from[160];
+} kd_property;
+
 #endif

@@ -14,11 +14,12 @@
  *   others    stop
  * release() gives back the memory behind every record handed out so far. The pipeline calls it
  * between epochs and copies the one record it may have pushed back.
- * mark() notes the position after the last released record of each partition; commit() makes the
- * noted positions durable (asynchronously where the outside allows it). Between the two the runtime
- * waits until everything written before the mark is durable. Without mark() commit() is for the last
- * released records, and called only when nothing is under way. Sources without positions leave both
- * NULL.
+ * mark(), called between epochs, notes the position after the last record handed out of each
+ * partition; `pending` (nullable) is the one that the pipeline pushed back and has not worked on: its
+ * partition is noted up to it. commit() makes the noted positions durable (asynchronously where the
+ * outside allows it). Between the two the runtime waits until everything written before the mark is
+ * durable. Without mark() commit() is for the last released records, and called only when nothing is
+ * under way. Sources without positions leave both NULL.
  *
  * @thread loop; only the wake callback may be called from another thread.
  */
@@ -46,7 +47,7 @@ typedef struct kd_source_kind {
     void (*set_wake)(kd_source *s, void (*wake)(void *), void *arg); /* NULL: pull only */
     void (*progress)(const kd_source *s, kd_progress *out);
     void (*close)(kd_source *s);
-    void (*mark)(kd_source *s);                                      /* NULL: see commit */
+    void (*mark)(kd_source *s, const kd_pos *pending);               /* NULL: see commit */
 } kd_source_kind;
 
 struct kd_source {

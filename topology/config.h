@@ -12,11 +12,6 @@
 
 #include "base/opt.h"
 
-typedef struct kd_property {
-    char *name, *value; /* owned */
-    char from[160];
-} kd_property;
-
 typedef struct kd_config {
     kd_opt_values values;
     kd_property *kafka; /* owned, in order; a later one of the same name has replaced the earlier */

@@ -140,6 +140,12 @@ const kd_counts *kd_pipeline_counts(const kd_pipeline *p)
     return &p->counts;
 }
 
+bool kd_pipeline_between(const kd_pipeline *p, const kd_pos **out_pending)
+{
+    *out_pending = p->has_kept ? &p->kept.pos : NULL;
+    return p->stage == FILLING && p->n_records == 0 && !p->has_bad;
+}
+
 kd_ms kd_pipeline_time(const kd_pipeline *p)
 {
     return p->time;

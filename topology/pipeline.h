@@ -54,6 +54,9 @@ void kd_pipeline_free(kd_pipeline *p);
 KD_CHECK kd_rc kd_pipeline_step(kd_pipeline *p, kd_err *err);
 
 const kd_counts *kd_pipeline_counts(const kd_pipeline *p);
+/* True if no record is between source and sink, but for the one that was pushed back: its position
+ * is *out_pending then, else NULL. */
+bool kd_pipeline_between(const kd_pipeline *p, const kd_pos **out_pending);
 /* Event time of the last record applied; KD_MS_NONE before the first. */
 kd_ms kd_pipeline_time(const kd_pipeline *p);
 /* True while an epoch waits for a full sink. */

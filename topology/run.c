@@ -157,9 +157,10 @@ static void commit_durable(kd_run *r)
         return;
     kd_err err = {0};
     uint64_t acked = r->sink->kind->acked(r->sink);
-    bool is_durable = k->mark == NULL
-                          ? acked == r->sink->written && !kd_pipeline_blocked(r->pipeline)
-                          : r->is_marked && acked >= r->marked;
+    const kd_pos *pending;
+    bool is_between = kd_pipeline_between(r->pipeline, &pending);
+    bool is_durable = k->mark == NULL ? acked == r->sink->written && is_between
+                                      : r->is_marked && acked >= r->marked;
     if (is_durable) {
         kd_rc rc = k->commit(r->source, &err);
         if (rc == KD_OK)
@@ -167,8 +168,8 @@ static void commit_durable(kd_run *r)
         else if (rc != KD_RETRY && rc != KD_AGAIN)
             finish(r, rc, &err);
     }
-    if (k->mark != NULL && !r->is_marked && !kd_pipeline_blocked(r->pipeline)) {
-        k->mark(r->source);
+    if (k->mark != NULL && !r->is_marked && is_between) {
+        k->mark(r->source, pending);
         r->marked = r->sink->written;
         r->is_marked = true;
     }
@@ -290,9 +291,11 @@ static void stop_in_order(kd_run *r)
     kd_err err = {0};
     int64_t timeout = r->opt.flush_timeout_ms > 0 ? r->opt.flush_timeout_ms : FLUSH_MS;
     kd_rc rc = r->sink->kind->flush(r->sink, timeout, &err);
-    if (rc == KD_OK && r->source->kind->commit != NULL && !kd_pipeline_blocked(r->pipeline)) {
+    const kd_pos *pending;
+    if (rc == KD_OK && r->source->kind->commit != NULL &&
+        kd_pipeline_between(r->pipeline, &pending)) {
         if (r->source->kind->mark != NULL)
-            r->source->kind->mark(r->source);
+            r->source->kind->mark(r->source, pending);
         rc = r->source->kind->commit(r->source, &err);
     }
     if (rc != KD_OK && r->rc == KD_OK) {

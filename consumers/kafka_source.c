@@ -1,0 +1,645 @@
+#include "consumers/kafka_source.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <librdkafka/rdkafka.h>
+
+#include "base/clock.h"
+
+enum {
+    BATCH = 1024,
+    CALL_MS = 5000,      /* of blocking calls at start and on assignment */
+    PAUSE_AFTER_MS = 2000, /* of back-pressure; a short one is met by not asking for more */
+};
+
+typedef struct part {
+    kd_record_type type;
+    int32_t number;
+    int64_t next;        /* offset after the last record handed out; -1 = none yet */
+    int64_t answer_from; /* of an owned partition: records before it were answered */
+    int64_t end_at_start;
+    int64_t marked;      /* to be committed, -1 = nothing */
+    int64_t committed;   /* last given to the member */
+    bool is_owned, is_caught_up;
+} part;
+
+typedef struct kafka_source {
+    kd_source base;
+    char *topic[KD_RECORD_TYPES]; /* owned */
+    kd_codec *codec;
+    bool start_latest, stop_out_of_range;
+    int64_t ready_lag;
+    void (*on_notice)(void *arg, const char *text);
+    void *notice_arg;
+    rd_kafka_t *reader, *member;
+    rd_kafka_queue_t *queue, *member_queue;
+    part *parts; /* [n_parts], by (type, number) */
+    int n_parts;
+    int first[KD_RECORD_TYPES + 1]; /* parts of a type: first[type] .. first[type + 1) */
+    rd_kafka_message_t *batch[BATCH];
+    int n_batch, at;
+    rd_kafka_message_t **held; /* handed out, not released */
+    size_t n_held, cap_held;
+    kd_arena *arena;
+    bool events_paused, is_subscribed, is_member, is_away, is_full, is_full_paused;
+    int64_t full_since_ms;
+    int64_t n_records;
+    kd_err fatal; /* set by a callback, given by the next call */
+    void (*wake)(void *);
+    void *wake_arg;
+} kafka_source;
+
+static void notice(const kafka_source *k, const char *fmt, ...) KD_PRINTF(2, 3);
+
+static void notice(const kafka_source *k, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (k->on_notice != NULL)
+        k->on_notice(k->notice_arg, text);
+}
+
+static part *find_part(kafka_source *k, const char *topic, int32_t number)
+{
+    for (int t = 0; t < KD_RECORD_TYPES; t++)
+        if (k->topic[t] != NULL && strcmp(k->topic[t], topic) == 0 && number >= 0 &&
+            number < k->first[t + 1] - k->first[t])
+            return &k->parts[k->first[t] + number];
+    return NULL;
+}
+
+/* -- the group: @thread loop, from rd_kafka_consumer_poll(member) --------------------------------- */
+
+static bool is_event(kd_record_type t)
+{
+    return t == KD_BROWSE || t == KD_PURCHASE;
+}
+
+/* Back to `offset`: what was fetched of the partition and not handed out is dropped. */
+static void seek_back(kafka_source *k, part *p, int64_t offset)
+{
+    const char *topic = k->topic[p->type];
+    int kept = k->at;
+    for (int b = k->at; b < k->n_batch; b++) {
+        rd_kafka_message_t *m = k->batch[b];
+        bool is_its = m->partition == p->number && m->rkt != NULL &&
+                      strcmp(rd_kafka_topic_name(m->rkt), topic) == 0;
+        if (is_its)
+            rd_kafka_message_destroy(m);
+        else
+            k->batch[kept++] = m;
+    }
+    k->n_batch = kept;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, topic, p->number)->offset = offset;
+    rd_kafka_error_t *e = rd_kafka_seek_partitions(k->reader, list, CALL_MS);
+    if (e != NULL) {
+        notice(k, "%s[%d]: cannot go back to %lld: %s", topic, p->number, (long long)offset,
+               rd_kafka_error_string(e));
+        rd_kafka_error_destroy(e);
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    p->next = offset;
+    p->is_caught_up = false;
+}
+
+static void gain(kafka_source *k, rd_kafka_topic_partition_list_t *list)
+{
+    rd_kafka_resp_err_t rc = rd_kafka_committed(k->member, list, CALL_MS);
+    if (rc != RD_KAFKA_RESP_ERR_NO_ERROR)
+        notice(k, "committed offsets are not to be had: %s", rd_kafka_err2str(rc));
+    for (int i = 0; i < list->cnt; i++) {
+        part *p = find_part(k, list->elems[i].topic, list->elems[i].partition);
+        if (p == NULL)
+            continue;
+        int64_t committed = list->elems[i].offset;
+        bool is_known = rc == RD_KAFKA_RESP_ERR_NO_ERROR && committed >= 0;
+        p->is_owned = true;
+        p->marked = -1;
+        p->committed = is_known ? committed : -1;
+        p->answer_from = is_known ? committed : k->start_latest ? p->end_at_start : 0;
+        if (is_known && p->next > committed)
+            seek_back(k, p, committed);
+        list->elems[i].offset = RD_KAFKA_OFFSET_END;
+    }
+}
+
+static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t what,
+                         rd_kafka_topic_partition_list_t *list, void *opaque)
+{
+    kafka_source *k = opaque;
+    if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        gain(k, list);
+        rd_kafka_assign(rk, list);
+        rd_kafka_pause_partitions(rk, list); /* the member fetches nothing */
+        k->is_member = true;
+        notice(k, "the group gave this instance %d partitions", list->cnt);
+        return;
+    }
+    for (int i = 0; i < k->n_parts; i++)
+        k->parts[i].is_owned = false;
+    rd_kafka_assign(rk, NULL);
+    k->is_member = false;
+}
+
+static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
+{
+    kafka_source *k = opaque;
+    (void)rk;
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !k->is_away) {
+        k->is_away = true;
+        notice(k, "no broker can be reached (%s); trying again", reason);
+    }
+}
+
+static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+    /* What a person can act on comes through on_error and on_rebalance. */
+    (void)rk;
+    (void)level;
+    (void)facility;
+    (void)text;
+}
+
+/* -- start ------------------------------------------------------------------------------------------ */
+
+static kd_rc set(rd_kafka_conf_t *conf, const char *name, const char *value, const char *from,
+                 kd_err *err)
+{
+    char text[256];
+    if (rd_kafka_conf_set(conf, name, value, text, sizeof text) == RD_KAFKA_CONF_OK)
+        return KD_OK;
+    kd_fail(err, KD_ECONFIG, "%s", text);
+    kd_err_at(err, "%s", from);
+    return KD_ECONFIG;
+}
+
+static kd_rc make_consumer(kafka_source *k, const kd_kafka_source_options *o, bool is_reader,
+                           rd_kafka_t **out, kd_err *err)
+{
+    const char *own = "kindred's own";
+    char group[300];
+    snprintf(group, sizeof group, "%s%s", o->group_id, is_reader ? ".reader" : "");
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    kd_rc rc = set(conf, "queued.max.messages.kbytes", "65536", own, err);
+    for (size_t p = 0; rc == KD_OK && p < o->n_properties; p++)
+        rc = set(conf, o->properties[p].name, o->properties[p].value, o->properties[p].from, err);
+    const char *const fixed[][2] = {
+        {"group.id", group},
+        {"enable.auto.commit", "false"},
+        {"enable.auto.offset.store", "false"},
+        {"partition.assignment.strategy", "range"},
+        {"enable.partition.eof", is_reader ? "true" : "false"},
+        {"auto.offset.reset", o->stop_out_of_range && is_reader ? "error" : "earliest"},
+    };
+    for (size_t p = 0; rc == KD_OK && p < sizeof fixed / sizeof *fixed; p++)
+        rc = set(conf, fixed[p][0], fixed[p][1], own, err);
+    rd_kafka_conf_set_opaque(conf, k);
+    rd_kafka_conf_set_log_cb(conf, on_log);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    if (!is_reader)
+        rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+    char text[256];
+    if (rc == KD_OK) {
+        *out = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
+        if (*out != NULL)
+            return KD_OK; /* which owns conf now */
+        rc = kd_fail(err, KD_ECONFIG, "the consumer cannot be made: %s", text);
+    }
+    rd_kafka_conf_destroy(conf);
+    return rc;
+}
+
+static kd_rc count_partitions(kafka_source *k, kd_record_type t, int *out, kd_err *err)
+{
+    rd_kafka_topic_t *rkt = rd_kafka_topic_new(k->reader, k->topic[t], NULL);
+    const struct rd_kafka_metadata *md = NULL;
+    rd_kafka_resp_err_t rc = rd_kafka_metadata(k->reader, 0, rkt, &md, CALL_MS);
+    rd_kafka_topic_destroy(rkt);
+    if (rc != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return kd_fail(err, KD_RETRY, "no answer from the brokers: %s", rd_kafka_err2str(rc));
+    rc = md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    *out = md->topic_cnt == 1 ? md->topics[0].partition_cnt : 0;
+    rd_kafka_metadata_destroy(md);
+    if (rc == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+        return kd_fail(err, KD_ECONFIG, "topic %s does not exist; `kindred topics create` makes it",
+                       k->topic[t]);
+    if (rc != RD_KAFKA_RESP_ERR_NO_ERROR || *out == 0)
+        return kd_fail(err, KD_RETRY, "topic %s: %s", k->topic[t], rd_kafka_err2str(rc));
+    return KD_OK;
+}
+
+/* One shopper must have one owner: the topics that are keyed by shopper have equal partitions. */
+static kd_rc find_partitions(kafka_source *k, kd_err *err)
+{
+    int n[KD_RECORD_TYPES] = {0}, total = 0;
+    for (int t = 0; t < KD_RECORD_TYPES; t++) {
+        k->first[t] = total;
+        if (k->topic[t] != NULL)
+            KD_TRY(count_partitions(k, (kd_record_type)t, &n[t], err));
+        total += n[t];
+    }
+    k->first[KD_RECORD_TYPES] = total;
+    static const kd_record_type keyed[] = {KD_PURCHASE, KD_FORGET};
+    for (size_t i = 0; i < sizeof keyed / sizeof *keyed; i++)
+        if (n[KD_BROWSE] > 0 && n[keyed[i]] > 0 && n[keyed[i]] != n[KD_BROWSE])
+            return kd_fail(err, KD_ECONFIG,
+                           "%s has %d partitions and %s has %d; topics that are keyed by shopper must "
+                           "have the same number",
+                           k->topic[KD_BROWSE], n[KD_BROWSE], k->topic[keyed[i]], n[keyed[i]]);
+    free(k->parts);
+    k->parts = calloc((size_t)total + 1, sizeof *k->parts);
+    if (k->parts == NULL)
+        return kd_fail(err, KD_ENOMEM, "no memory for %d partitions", total);
+    k->n_parts = total;
+    for (int t = 0; t < KD_RECORD_TYPES; t++)
+        for (int i = 0; i < n[t]; i++)
+            k->parts[k->first[t] + i] = (part){.type = (kd_record_type)t, .number = i, .next = -1,
+                                               .marked = -1, .committed = -1};
+    return KD_OK;
+}
+
+static rd_kafka_topic_partition_list_t *list_of(const kafka_source *k, bool events_only)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(k->n_parts);
+    for (int i = 0; i < k->n_parts; i++) {
+        const part *p = &k->parts[i];
+        if (!events_only || is_event(p->type))
+            rd_kafka_topic_partition_list_add(list, k->topic[p->type], p->number)->offset =
+                RD_KAFKA_OFFSET_BEGINNING;
+    }
+    return list;
+}
+
+static void set_fetching(kafka_source *k, bool events_only, bool on)
+{
+    rd_kafka_topic_partition_list_t *list = list_of(k, events_only);
+    if (on)
+        rd_kafka_resume_partitions(k->reader, list);
+    else
+        rd_kafka_pause_partitions(k->reader, list);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+static kd_rc start(kd_source *s, kd_err *err)
+{
+    kafka_source *k = (kafka_source *)s;
+    KD_TRY(find_partitions(k, err));
+    bool has_first = false;
+    for (int i = 0; i < k->n_parts; i++) {
+        part *p = &k->parts[i];
+        int64_t low = 0, high = 0;
+        rd_kafka_resp_err_t rc = rd_kafka_query_watermark_offsets(
+            k->reader, k->topic[p->type], p->number, &low, &high, CALL_MS);
+        if (rc != RD_KAFKA_RESP_ERR_NO_ERROR)
+            return kd_fail(err, KD_RETRY, "%s[%d]: %s", k->topic[p->type], p->number,
+                           rd_kafka_err2str(rc));
+        p->end_at_start = high;
+        p->is_caught_up = low == high;
+        has_first |= !is_event(p->type) && !p->is_caught_up;
+    }
+    rd_kafka_topic_partition_list_t *list = list_of(k, false);
+    rd_kafka_resp_err_t rc = rd_kafka_assign(k->reader, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (rc != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return kd_fail(err, KD_EIO, "the partitions cannot be read: %s", rd_kafka_err2str(rc));
+    k->events_paused = has_first;
+    if (has_first)
+        set_fetching(k, true, false);
+    return KD_OK;
+}
+
+/* -- handing out -------------------------------------------------------------------------------------- */
+
+static int64_t lag_of(const kafka_source *k)
+{
+    int64_t lag = 0;
+    for (int i = 0; i < k->n_parts; i++) {
+        const part *p = &k->parts[i];
+        int64_t low = -1, high = -1;
+        rd_kafka_get_watermark_offsets(k->reader, k->topic[p->type], p->number, &low, &high);
+        if (high < p->end_at_start)
+            high = p->end_at_start;
+        if (!p->is_caught_up)
+            lag += high - (p->next < 0 ? (low < 0 ? 0 : low) : p->next);
+    }
+    return lag;
+}
+
+/* Catalogue and forget requests first, then events; the group when little is left to read. */
+static void advance(kafka_source *k)
+{
+    if (k->events_paused) {
+        for (int i = 0; i < k->n_parts; i++)
+            if (!is_event(k->parts[i].type) && !k->parts[i].is_caught_up &&
+                k->parts[i].next < k->parts[i].end_at_start)
+                return;
+        k->events_paused = false;
+        set_fetching(k, true, true);
+    }
+    if (k->is_subscribed || lag_of(k) > k->ready_lag)
+        return;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(KD_RECORD_TYPES);
+    for (int t = 0; t < KD_RECORD_TYPES; t++)
+        if (k->topic[t] != NULL)
+            rd_kafka_topic_partition_list_add(list, k->topic[t], RD_KAFKA_PARTITION_UA);
+    rd_kafka_resp_err_t rc = rd_kafka_subscribe(k->member, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    k->is_subscribed = rc == RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static void serve_member(kafka_source *k)
+{
+    for (int i = 0; i < 64; i++) {
+        rd_kafka_message_t *m = rd_kafka_consumer_poll(k->member, 0);
+        if (m == NULL)
+            return;
+        if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR && m->err != RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED &&
+            !k->is_away)
+            notice(k, "group: %s", rd_kafka_message_errstr(m));
+        rd_kafka_message_destroy(m);
+    }
+}
+
+static bool fetch(kafka_source *k)
+{
+    ssize_t n = rd_kafka_consume_batch_queue(k->queue, 0, k->batch, BATCH);
+    k->at = 0;
+    k->n_batch = n > 0 ? (int)n : 0;
+    return n > 0;
+}
+
+/* A message that is news of a partition, not a record. */
+static kd_rc take_event(kafka_source *k, const rd_kafka_message_t *m, kd_err *err)
+{
+    part *p = m->rkt == NULL ? NULL : find_part(k, rd_kafka_topic_name(m->rkt), m->partition);
+    if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF && p != NULL) {
+        p->is_caught_up = true;
+    } else if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET && k->stop_out_of_range) {
+        return kd_fail(err, KD_EIO, "%s[%d]: the position is no longer on the broker, and "
+                                    "offset.out-of-range is stop",
+                       p == NULL ? "?" : k->topic[p->type], m->partition);
+    } else {
+        notice(k, "%s", rd_kafka_message_errstr(m));
+    }
+    return KD_OK;
+}
+
+static bool hold(kafka_source *k, rd_kafka_message_t *m)
+{
+    if (k->n_held == k->cap_held) {
+        size_t cap = k->cap_held == 0 ? BATCH : k->cap_held * 2;
+        rd_kafka_message_t **held = realloc(k->held, cap * sizeof *held);
+        if (held == NULL)
+            return false;
+        k->held = held;
+        k->cap_held = cap;
+    }
+    k->held[k->n_held++] = m;
+    return true;
+}
+
+static kd_rc decode(kafka_source *k, const rd_kafka_message_t *m, part *p, kd_record *out,
+                    kd_err *err)
+{
+    rd_kafka_timestamp_type_t kind;
+    int64_t ts = rd_kafka_message_timestamp(m, &kind);
+    if (kind == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE)
+        ts = kd_clock_wall_ms();
+    /* The codec fills the fields; what the position says stays (kd_codec_decode). */
+    out->pos = (kd_pos){k->topic[p->type], p->number, m->offset};
+    out->ts = ts;
+    out->emit = p->is_owned && m->offset >= p->answer_from;
+    out->raw_key = m->key;
+    out->raw_key_len = m->key_len;
+    out->raw_value = m->payload;
+    out->raw_value_len = m->len;
+    kd_rc rc = kd_codec_decode(k->codec, p->type, m->key, m->key_len, m->payload, m->len, out,
+                               k->arena, err);
+    if (rc == KD_OK)
+        rc = kd_record_check(out, ts + KD_MS_DAY, err);
+    if (rc == KD_EDATA || rc == KD_RETRY)
+        kd_err_at(err, "%s[%d]@%lld", k->topic[p->type], p->number, (long long)m->offset);
+    return rc;
+}
+
+static kd_rc next(kd_source *s, kd_record *out, kd_err *err)
+{
+    kafka_source *k = (kafka_source *)s;
+    for (;;) {
+        if (k->at == k->n_batch) {
+            serve_member(k);
+            advance(k);
+            if (k->at == k->n_batch && !fetch(k))
+                return KD_AGAIN;
+        }
+        rd_kafka_message_t *m = k->batch[k->at];
+        if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            kd_rc rc = take_event(k, m, err);
+            k->at++;
+            rd_kafka_message_destroy(m);
+            if (rc != KD_OK)
+                return rc;
+            continue;
+        }
+        part *p = find_part(k, rd_kafka_topic_name(m->rkt), m->partition);
+        KD_ASSERT(p != NULL);
+        *out = (kd_record){0};
+        kd_rc rc = decode(k, m, p, out, err);
+        if (rc != KD_OK && rc != KD_EDATA)
+            return rc; /* the message stays: it is tried again */
+        if (!hold(k, m))
+            return kd_fail(err, KD_ENOMEM, "no memory for a batch");
+        k->at++;
+        k->n_records++;
+        k->is_away = false;
+        p->next = m->offset + 1;
+        return rc;
+    }
+}
+
+static void release(kd_source *s)
+{
+    kafka_source *k = (kafka_source *)s;
+    for (size_t i = 0; i < k->n_held; i++)
+        rd_kafka_message_destroy(k->held[i]);
+    k->n_held = 0;
+    kd_arena_reset(k->arena);
+}
+
+/* -- positions ------------------------------------------------------------------------------------------ */
+
+static void mark(kd_source *s, const kd_pos *pending)
+{
+    kafka_source *k = (kafka_source *)s;
+    for (int i = 0; i < k->n_parts; i++) {
+        part *p = &k->parts[i];
+        int64_t to = p->next;
+        if (pending != NULL && pending->topic == k->topic[p->type] &&
+            pending->partition == p->number)
+            to = pending->offset;
+        p->marked = p->is_owned && to > p->committed && to >= p->answer_from ? to : -1;
+    }
+    if (k->is_full && !k->is_full_paused &&
+        kd_clock_mono_ms() - k->full_since_ms > PAUSE_AFTER_MS) {
+        k->is_full_paused = true;
+        set_fetching(k, false, false);
+    }
+}
+
+static kd_rc commit_marked(kafka_source *k, bool is_async)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(k->n_parts);
+    for (int i = 0; i < k->n_parts; i++) {
+        part *p = &k->parts[i];
+        if (!p->is_owned || p->marked < 0)
+            continue;
+        rd_kafka_topic_partition_list_add(list, k->topic[p->type], p->number)->offset = p->marked;
+        p->committed = p->marked;
+        p->marked = -1;
+    }
+    rd_kafka_resp_err_t rc =
+        list->cnt == 0 ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_commit(k->member, list, is_async);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (rc != RD_KAFKA_RESP_ERR_NO_ERROR)
+        notice(k, "commit: %s; the next one says the same again", rd_kafka_err2str(rc));
+    return KD_OK; /* a lost commit means that more is read again, and nothing else */
+}
+
+static kd_rc commit(kd_source *s, kd_err *err)
+{
+    kafka_source *k = (kafka_source *)s;
+    (void)err;
+    serve_member(k);
+    return commit_marked(k, true);
+}
+
+/* -- the rest -------------------------------------------------------------------------------------------- */
+
+static void pause_source(kd_source *s, bool is_paused)
+{
+    kafka_source *k = (kafka_source *)s;
+    k->is_full = is_paused;
+    k->full_since_ms = kd_clock_mono_ms();
+    if (!is_paused && k->is_full_paused) {
+        k->is_full_paused = false;
+        set_fetching(k, k->events_paused, true);
+    }
+}
+
+/* @thread librdkafka's: does nothing but wake the loop */
+static void on_queue(rd_kafka_t *rk, void *opaque)
+{
+    kafka_source *k = opaque;
+    (void)rk;
+    k->wake(k->wake_arg);
+}
+
+static void set_wake(kd_source *s, void (*wake)(void *), void *arg)
+{
+    kafka_source *k = (kafka_source *)s;
+    rd_kafka_queue_cb_event_enable(k->queue, NULL, NULL);
+    rd_kafka_queue_cb_event_enable(k->member_queue, NULL, NULL);
+    k->wake = wake;
+    k->wake_arg = arg;
+    if (wake == NULL)
+        return;
+    rd_kafka_queue_cb_event_enable(k->queue, on_queue, k);
+    rd_kafka_queue_cb_event_enable(k->member_queue, on_queue, k);
+}
+
+static void progress(const kd_source *s, kd_progress *out)
+{
+    const kafka_source *k = (const kafka_source *)s;
+    *out = (kd_progress){k->n_records, lag_of(k), -1, -1};
+}
+
+bool kd_kafka_source_is_member(const kd_source *s)
+{
+    return ((const kafka_source *)s)->is_member;
+}
+
+static void close_source(kd_source *s)
+{
+    kafka_source *k = (kafka_source *)s;
+    if (k->queue != NULL)
+        set_wake(s, NULL, NULL);
+    release(s);
+    for (; k->at < k->n_batch; k->at++)
+        rd_kafka_message_destroy(k->batch[k->at]);
+    if (k->member != NULL && k->is_member)
+        (void)commit_marked(k, false);
+    if (k->queue != NULL)
+        rd_kafka_queue_destroy(k->queue);
+    if (k->member_queue != NULL)
+        rd_kafka_queue_destroy(k->member_queue);
+    rd_kafka_t *both[] = {k->member, k->reader};
+    for (int i = 0; i < 2; i++) {
+        if (both[i] == NULL)
+            continue;
+        rd_kafka_consumer_close(both[i]);
+        rd_kafka_destroy(both[i]);
+    }
+    for (int t = 0; t < KD_RECORD_TYPES; t++)
+        free(k->topic[t]);
+    free(k->parts);
+    free(k->held);
+    kd_arena_free(k->arena);
+    free(k);
+}
+
+static const kd_source_kind kind = {
+    .name = "kafka",
+    .start = start,
+    .next = next,
+    .release = release,
+    .commit = commit,
+    .pause = pause_source,
+    .set_wake = set_wake,
+    .progress = progress,
+    .close = close_source,
+    .mark = mark,
+};
+
+kd_rc kd_kafka_source_new(const kd_kafka_source_options *o, kd_source **out, kd_err *err)
+{
+    kafka_source *k = calloc(1, sizeof *k);
+    if (k == NULL)
+        return kd_fail(err, KD_ENOMEM, "no memory for a source");
+    k->base.kind = &kind;
+    k->codec = o->codec;
+    k->start_latest = o->start_latest;
+    k->stop_out_of_range = o->stop_out_of_range;
+    k->ready_lag = o->ready_lag;
+    k->on_notice = o->on_notice;
+    k->notice_arg = o->notice_arg;
+    k->arena = kd_arena_new(0);
+    kd_rc rc = k->arena == NULL ? kd_fail(err, KD_ENOMEM, "no memory for a source") : KD_OK;
+    for (int t = 0; rc == KD_OK && t < KD_RECORD_TYPES; t++) {
+        if (o->topic[t] == NULL || o->topic[t][0] == '\0')
+            continue;
+        k->topic[t] = strdup(o->topic[t]);
+        if (k->topic[t] == NULL)
+            rc = kd_fail(err, KD_ENOMEM, "no memory for a source");
+    }
+    if (rc == KD_OK)
+        rc = make_consumer(k, o, true, &k->reader, err);
+    if (rc == KD_OK)
+        rc = make_consumer(k, o, false, &k->member, err);
+    if (rc == KD_OK) {
+        rd_kafka_poll_set_consumer(k->reader);
+        rd_kafka_poll_set_consumer(k->member);
+        k->queue = rd_kafka_queue_get_consumer(k->reader);
+        k->member_queue = rd_kafka_queue_get_consumer(k->member);
+        *out = &k->base;
+        return KD_OK;
+    }
+    close_source(&k->base);
+    return rc;
+}
