@@ -1,0 +1,161 @@
+#include "topology/live.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "consumers/kafka_source.h"
+#include "sinks/kafka_sink.h"
+
+enum { START_RETRY_MS = 500 };
+
+static kd_ms mono(void *arg)
+{
+    (void)arg;
+    return kd_clock_mono_ms();
+}
+
+static const char *given(const kd_opt_values *v, const char *name)
+{
+    const char *s = kd_opt_str(v, name);
+    return s[0] == '\0' ? NULL : s;
+}
+
+kd_rc kd_live_codec(const kd_config *c, kd_codec **out, kd_err *err)
+{
+    const kd_opt_values *v = &c->values;
+    kd_codec_options o = {
+        .registry = {.url = given(v, "schema.registry.url"),
+                     .basic_auth = given(v, "schema.registry.basic.auth"),
+                     .ca_file = given(v, "schema.registry.ca.file"),
+                     .timeout_ms = kd_opt_int(v, "schema.registry.timeout")},
+        .require = kd_opt_int(v, "schema.registry.mode") == 1,
+        .now = mono,
+    };
+    return kd_codec_new(&o, out, err);
+}
+
+static kd_rc open_source(kd_live *x, const kd_config *c, const kd_run_options *o, kd_err *err)
+{
+    const kd_opt_values *v = &c->values;
+    kd_kafka_source_options so = {
+        .topic = {[KD_BROWSE] = given(v, "topics.browse"),
+                  [KD_PURCHASE] = given(v, "topics.purchase"),
+                  [KD_CATALOG] = given(v, "topics.catalog"),
+                  [KD_FORGET] = given(v, "topics.forget")},
+        .group_id = kd_opt_str(v, "group.id"),
+        .properties = c->kafka,
+        .n_properties = c->n_kafka,
+        .codec = x->codec,
+        .start_latest = kd_opt_int(v, "output.start") == 0,
+        .stop_out_of_range = kd_opt_int(v, "offset.out-of-range") == 1,
+        .ready_lag = kd_opt_int(v, "ready.lag"),
+        .on_notice = o->on_notice,
+        .notice_arg = o->notice_arg,
+    };
+    return kd_kafka_source_new(&so, &x->source, err);
+}
+
+static kd_rc open_sink(kd_live *x, const kd_config *c, const kd_run_options *o, kd_err *err)
+{
+    const kd_opt_values *v = &c->values;
+    kd_kafka_sink_options so = {
+        .recommendations = given(v, "topics.recommendations"),
+        .similar = given(v, "topics.similar"),
+        .dead_letters = given(v, "topics.dead-letters"),
+        .receipts = given(v, "topics.receipts"),
+        .properties = c->kafka,
+        .n_properties = c->n_kafka,
+        .codec = x->codec,
+        .on_notice = o->on_notice,
+        .notice_arg = o->notice_arg,
+    };
+    return kd_kafka_sink_new(&so, &x->sink, err);
+}
+
+kd_rc kd_live_open(kd_live *x, const kd_config *c, const kd_run_options *o, kd_err *err)
+{
+    const kd_opt_values *v = &c->values;
+    *x = (kd_live){0};
+    kd_pipeline_options po = {.epoch_max = (uint32_t)kd_opt_int(v, "epoch.max"),
+                              .workers = (uint32_t)kd_opt_int(v, "workers"),
+                              .drain = true,
+                              .emit_always = kd_opt_int(v, "emit") == 0,
+                              .max_dead_letters = kd_opt_int(v, "max.dead-letters")};
+    kd_rc rc = kd_live_codec(c, &x->codec, err);
+    if (rc == KD_OK)
+        rc = open_source(x, c, o, err);
+    if (rc == KD_OK)
+        rc = open_sink(x, c, o, err);
+    if (rc == KD_OK)
+        rc = kd_recommender_new(v, &x->rec, err);
+    if (rc == KD_OK)
+        rc = kd_pipeline_new(&po, x->source, x->rec, x->sink, &x->pipeline, err);
+    if (rc == KD_OK)
+        rc = kd_run_new(o, x->pipeline, x->source, x->sink, &x->run, err);
+    if (rc != KD_OK)
+        kd_live_close(x);
+    return rc;
+}
+
+void kd_live_close(kd_live *x)
+{
+    kd_run_free(x->run);
+    kd_pipeline_free(x->pipeline);
+    if (x->sink != NULL)
+        x->sink->kind->close(x->sink);
+    if (x->source != NULL)
+        x->source->kind->close(x->source);
+    kd_recommender_free(x->rec);
+    kd_codec_free(x->codec);
+    *x = (kd_live){0};
+}
+
+static void wait_ms(int64_t ms)
+{
+    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (ms % 1000) * 1000000};
+    nanosleep(&t, NULL);
+}
+
+/* Brokers and registry may come later than this process: that is waited for, and said once. */
+static kd_rc start_patiently(kd_rc (*start)(kd_live *x, kd_err *err), kd_live *x,
+                             const kd_run_options *o, const volatile int *stop, kd_err *err)
+{
+    bool is_said = false;
+    for (;;) {
+        kd_err why = {0};
+        kd_rc rc = start(x, &why);
+        bool is_over = stop != NULL && *stop != 0;
+        if (rc != KD_RETRY || is_over) {
+            if (rc == KD_OK && is_said && o->on_notice != NULL)
+                o->on_notice(o->notice_arg, "back to work");
+            if (rc != KD_OK && err != NULL)
+                *err = why;
+            return rc;
+        }
+        if (!is_said && o->on_notice != NULL) {
+            char text[sizeof why.msg + 32];
+            snprintf(text, sizeof text, "%s; trying again", why.msg);
+            o->on_notice(o->notice_arg, text);
+        }
+        is_said = true;
+        wait_ms(START_RETRY_MS);
+    }
+}
+
+static kd_rc start_sink(kd_live *x, kd_err *err)
+{
+    return x->sink->kind->start(x->sink, err);
+}
+
+static kd_rc start_source(kd_live *x, kd_err *err)
+{
+    return x->source->kind->start(x->source, err);
+}
+
+kd_rc kd_live_run(kd_live *x, const kd_run_options *o, const volatile int *stop, kd_err *err)
+{
+    KD_TRY(start_patiently(start_sink, x, o, stop, err));
+    KD_TRY(start_patiently(start_source, x, o, stop, err));
+    return kd_run_loop(x->run, err);
+}

@@ -1,0 +1,32 @@
+/* live.h - the pipeline from Kafka to Kafka, wired from a configuration: codec, source, operators,
+ * sink. What `kindred run` and the demonstration run.
+ * @thread loop
+ */
+#ifndef KD_LIVE_H
+#define KD_LIVE_H
+
+#include "schemas/codec.h"
+#include "topology/config.h"
+#include "topology/run.h"
+
+typedef struct kd_live {
+    kd_codec *codec;
+    kd_source *source;
+    kd_recommender *rec;
+    kd_sink *sink;
+    kd_pipeline *pipeline;
+    kd_run *run;
+} kd_live;
+
+/* A codec with the registry that the configuration names (none: single-object encoding). */
+KD_CHECK kd_rc kd_live_codec(const kd_config *c, kd_codec **out, kd_err *err);
+
+/* Wires everything; nothing is asked of brokers or registry yet. {0} is an empty one. */
+KD_CHECK kd_rc kd_live_open(kd_live *x, const kd_config *c, const kd_run_options *o, kd_err *err);
+/* Starts source and sink, waiting (with notices) while brokers or registry are away, until
+ * *stop; then runs the loop to its end. */
+KD_CHECK kd_rc kd_live_run(kd_live *x, const kd_run_options *o, const volatile int *stop,
+                           kd_err *err);
+void kd_live_close(kd_live *x);
+
+#endif
