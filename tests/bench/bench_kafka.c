@@ -1,31 +1,249 @@
-/* bench_kafka.c - through a real broker: a raw copy, the pass-through, the whole pipeline; latency.
+/* bench_kafka.c - through a real broker: a raw copy, the pass-through, the whole pipeline.
  *
  *   bench_kafka [--events 200000] [--reps 3]
  *
- * The three throughputs read the same topics, write as many messages, and take turns, so that what
- * the machine does beside weighs on all of them alike. */
+ * raw copy      consume, produce the same bytes; and once more with messages of an update's size
+ * pass-through  Kindred's source (decoded, checked), one fixed update of the pipeline's size a record,
+ *               Kindred's sink
+ * pipeline      source, state, a list for every event (emit: always), sink
+ * All read the same topics and take turns, so that what the machine does beside weighs on all alike.
+ * Time runs from the first record in hand to the broker's acknowledgement of the last output. */
 #include "bench/broker.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/stream.h"
+#include "operators/recommender.h"
+#include "topology/pipeline.h"
+
+static const char *const in_topics[] = {"bench-catalog-items", "bench-browse-events",
+                                        "bench-purchase-events"};
+enum { N_IN = 3 };
+
+/* An update of the average size, and what keeps it alive. */
+typedef struct typical {
+    kd_recommender *rec;
+    kd_reader_space *space;
+    kd_arena *arena;
+    kd_update update;
+    kd_buf bytes;
+    double mean;
+} typical;
+
+static void answer_for(const typical *t, const kd_record *r, kd_update *out)
+{
+    kd_err err = {0};
+    kd_query q = {.shopper_id = kd_recommender_shopper(t->rec, r),
+                  .time = r->time,
+                  .item_id = r->item_id,
+                  .trigger = r->pos,
+                  .event_id = r->event_id};
+    bench_must(kd_recommender_answer(t->rec, t->space, &q, t->arena, out, &err), &err, "answer");
+}
+
+/* Fills the state with the shop and keeps, of the answers to its last events, the first one whose
+ * size is within a hundredth of the mean. */
+static void find_typical(typical *t, const bench_shop *shop, int audience)
+{
+    kd_err err = {0};
+    kd_opt_values values;
+    *t = (typical){.arena = kd_arena_new(0)};
+    bench_options(&values, 50, audience);
+    bench_must(kd_recommender_new(&values, &t->rec, &err), &err, "recommender");
+    bench_must(kd_reader_space_new(t->rec, &t->space, &err), &err, "reader");
+    kd_opt_values_dispose(&values);
+    for (size_t i = 0; i < shop->n; i++) {
+        kd_applied applied = {0};
+        bench_must(kd_recommender_apply(t->rec, &shop->records[i], &applied, &err), &err, "apply");
+    }
+    bench_must(kd_recommender_prepare(t->rec, &err), &err, "prepare");
+    size_t n_events = shop->n - shop->n_catalog, n = n_events < 20000 ? n_events : 20000;
+    for (size_t i = shop->n - n; i < shop->n; i++) {
+        kd_buf_clear(&t->bytes);
+        answer_for(t, &shop->records[i], &t->update);
+        kd_update_encode(&t->update, &t->bytes);
+        t->mean += (double)t->bytes.n / (double)n;
+        kd_arena_reset(t->arena);
+    }
+    for (size_t i = shop->n - n; i < shop->n; i++) {
+        kd_arena_reset(t->arena);
+        kd_buf_clear(&t->bytes);
+        answer_for(t, &shop->records[i], &t->update);
+        kd_update_encode(&t->update, &t->bytes);
+        if (fabs((double)t->bytes.n - t->mean) < t->mean / 100) {
+            return;
+        }
+    }
+}
+
+static void typical_dispose(typical *t)
+{
+    kd_buf_dispose(&t->bytes);
+    kd_reader_space_free(t->space);
+    kd_recommender_free(t->rec);
+    kd_arena_free(t->arena);
+}
+
+/* Source to sink without state: the time until `n` records have been answered and acknowledged. */
+static double pass_through(const bench_shop *shop, const char *to, const kd_update *update)
+{
+    kd_err err = {0};
+    stream s;
+    stream_open(&s, "bench-", in_topics, N_IN, to, false);
+    double began = bench_now();
+    kd_out out = {.type = KD_OUT_UPDATE, .update = update};
+    size_t n_in_hand = 0;
+    for (size_t done = 0; done < shop->n;) {
+        kd_record r;
+        kd_rc rc = s.source->kind->next(s.source, &r, &err);
+        if (rc == KD_AGAIN || n_in_hand == 512) {
+            s.source->kind->release(s.source);
+            n_in_hand = 0;
+            stream_poll(&s);
+        }
+        if (rc == KD_AGAIN) {
+            stream_wait(&s);
+            continue;
+        }
+        bench_must(rc, &err, "next");
+        n_in_hand++;
+        done++;
+        while ((rc = s.sink->kind->write(s.sink, &out, &err)) == KD_AGAIN) {
+            stream_poll(&s);
+        }
+        bench_must(rc, &err, "write");
+    }
+    stream_flush(&s);
+    double took = bench_now() - began;
+    stream_close(&s);
+    return took;
+}
+
+static double pipeline(const bench_shop *shop, const char *to, int audience, int workers,
+                       kd_counts *counts)
+{
+    kd_err err = {0};
+    kd_opt_values values;
+    kd_recommender *rec = NULL;
+    kd_pipeline *p = NULL;
+    stream s;
+    bench_options(&values, 50, audience);
+    bench_must(kd_recommender_new(&values, &rec, &err), &err, "recommender");
+    kd_opt_values_dispose(&values);
+    stream_open(&s, "bench-", in_topics, N_IN, to, false);
+    kd_pipeline_options o = {.epoch_max = 512,
+                             .workers = (uint32_t)workers,
+                             .drain = true,
+                             .emit_always = true,
+                             .max_dead_letters = 0};
+    bench_must(kd_pipeline_new(&o, s.source, rec, s.sink, &p, &err), &err, "pipeline");
+    double began = bench_now();
+    while (kd_pipeline_counts(p)->records < (int64_t)shop->n || kd_pipeline_blocked(p)) {
+        kd_rc rc = kd_pipeline_step(p, &err);
+        stream_poll(&s);
+        if (rc == KD_AGAIN) {
+            stream_wait(&s);
+        } else {
+            bench_must(rc, &err, "step");
+        }
+    }
+    stream_flush(&s);
+    double took = bench_now() - began;
+    *counts = *kd_pipeline_counts(p);
+    kd_pipeline_free(p);
+    stream_close(&s);
+    kd_recommender_free(rec);
+    return took;
+}
+
+/* One measurement into a topic of its own, which is then gone again. */
+typedef struct row {
+    char bench[32], kase[64];
+    bench_numbers rates;
+} row;
+
+static void add(row *r, const char *bench, const char *kase, double rate)
+{
+    snprintf(r->bench, sizeof r->bench, "%s", bench);
+    snprintf(r->kase, sizeof r->kase, "%s", kase);
+    bench_numbers_add(&r->rates, rate);
+}
+
+static const char *const out_topic[] = {"bench-out"};
+
+static void run_raw(row *r, const bench_shop *shop, const char *kase, const void *p, size_t n)
+{
+    broker_topics_create(out_topic, 1);
+    add(r, "raw copy", kase,
+        (double)shop->n / broker_raw_copy(in_topics, N_IN, out_topic[0], shop->n, p, n));
+    broker_topics_delete(out_topic, 1);
+}
+
+static void run_through(row *r, const bench_shop *shop, const char *kase, const kd_update *u)
+{
+    broker_topics_create(out_topic, 1);
+    double took = pass_through(shop, out_topic[0], u);
+    add(r, "pass-through", kase, (double)shop->n / took);
+    broker_topics_delete(out_topic, 1);
+}
+
+static void run_pipeline(row *r, const bench_shop *shop, int audience, int workers)
+{
+    char kase[64];
+    snprintf(kase, sizeof kase, "audience %d, k 50; %d worker%s", audience, workers,
+             workers == 1 ? "" : "s");
+    broker_topics_create(out_topic, 1);
+    kd_counts c = {0};
+    double took = pipeline(shop, out_topic[0], audience, workers, &c);
+    add(r, "pipeline", kase, (double)(shop->n - shop->n_catalog) / took);
+    fprintf(stderr, "%s: %lld records in %lld epochs, %lld lists, %lld messages out, %.3f s\n", kase,
+            (long long)c.records, (long long)c.epochs, (long long)c.answers,
+            (long long)broker_count(out_topic[0]), took);
+    broker_topics_delete(out_topic, 1);
+}
+
 int main(int argc, char **argv)
 {
+    static const int audiences[] = {100, 500};
+    int reps = (int)bench_arg(argc, argv, "--reps", 3);
     bench_shop shop;
-static char buf[800];
     bench_shop_make(&shop, bench_arg(argc, argv, "--events", 200000));
-    static const char *const topics[] = {"e-catalog-items", "e-browse-events", "e-purchase-events"};
-    static const char *const out[] = {"e-raw"};
-    broker_topics_create(topics, 3);
-    broker_produce_shop(&shop, "e-");
-    for (int rep = 0; rep < 3; rep++) {
-        broker_topics_create(out, 1);
-        double took = broker_raw_copy(topics, 3, "e-raw", shop.n, rep==2?buf:NULL, 800);
-        bench_result("raw copy", "", "events/s", (double)shop.n / took, "1/s", 1);
-        fprintf(stderr, "%lld\n", (long long)broker_count("e-raw"));
-        broker_topics_delete(out, 1);
+    broker_topics_create(in_topics, N_IN);
+    broker_produce_shop(&shop, "bench-");
+    row rows[8] = {0};
+    size_t n_rows = 0;
+    typical t[2];
+    for (int a = 0; a < 2; a++) {
+        find_typical(&t[a], &shop, audiences[a]);
     }
-    broker_topics_delete(topics, 3);
+    for (int rep = 0; rep < reps; rep++) {
+        row *r = rows;
+        run_raw(r++, &shop, "", NULL, 0);
+        run_raw(r++, &shop, "as large as updates", t[0].bytes.p, t[0].bytes.n);
+        for (int a = 0; a < 2; a++) {
+            char kase[64];
+            snprintf(kase, sizeof kase, "audience %d, k 50", audiences[a]);
+            run_through(r++, &shop, kase, &t[a].update);
+            run_pipeline(r++, &shop, audiences[a], 1);
+            run_pipeline(r++, &shop, audiences[a], 2);
+        }
+        n_rows = (size_t)(r - rows);
+    }
+    for (size_t i = 0; i < n_rows; i++) {
+        bench_result(rows[i].bench, rows[i].kase, "events/s", bench_quantile(&rows[i].rates, 0.5),
+                     "1/s", rows[i].rates.n);
+        bench_numbers_dispose(&rows[i].rates);
+    }
+    for (int a = 0; a < 2; a++) {
+        char kase[64];
+        snprintf(kase, sizeof kase, "audience %d, k 50", audiences[a]);
+        bench_result("update", kase, "mean size", t[a].mean, "bytes", 20000);
+        typical_dispose(&t[a]);
+    }
+    bench_result("memory", "bench_kafka", "peak of the process", bench_peak_bytes(), "bytes", 1);
+    broker_topics_delete(in_topics, N_IN);
     bench_shop_dispose(&shop);
     return 0;
 }

@@ -120,12 +120,13 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 }
 
 /* The settings of Kindred's own producer, as far as they cost or save time. */
-static rd_kafka_t *producer(int64_t *delivered)
+static rd_kafka_t *producer(int64_t *delivered, const char *linger_ms)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     set(conf, "enable.idempotence", "true");
     set(conf, "partitioner", "murmur2_random");
-    set(conf, "linger.ms", "5");
+    set(conf, "compression.codec", "lz4");
+    set(conf, "linger.ms", linger_ms);
     set(conf, "queue.buffering.max.messages", "100000");
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_conf_set_opaque(conf, delivered);
@@ -163,7 +164,7 @@ void broker_produce_shop(const bench_shop *shop, const char *prefix)
     kd_codec *codec = NULL;
     kd_buf bytes = {0};
     int64_t delivered = 0;
-    rd_kafka_t *rk = producer(&delivered);
+    rd_kafka_t *rk = producer(&delivered, "2");
     bench_must(kd_codec_new(&(kd_codec_options){0}, &codec, &err), &err, "codec");
     for (size_t i = 0; i < shop->n; i++) {
         const kd_record *r = &shop->records[i];
@@ -209,7 +210,7 @@ double broker_raw_copy(const char *const *from, size_t n_from, const char *to, s
 {
     int64_t delivered = 0;
     double began = 0;
-    rd_kafka_t *out = producer(&delivered);
+    rd_kafka_t *out = producer(&delivered, "2");
     rd_kafka_t *in = consumer_at_start(from, n_from);
     rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(in);
     rd_kafka_message_t *batch[BATCH];
@@ -237,6 +238,117 @@ double broker_raw_copy(const char *const *from, size_t n_from, const char *to, s
     rd_kafka_destroy(in);
     rd_kafka_destroy(out);
     return took;
+}
+
+void broker_commit(const char *group, const char *const *topics, size_t n, bool at_end)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    set(conf, "group.id", group);
+    rd_kafka_t *rk = client(RD_KAFKA_CONSUMER, conf);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    for (size_t i = 0; i < n; i++) {
+        for (int p = 0; p < BROKER_PARTITIONS; p++) {
+            int64_t low = 0, high = 0;
+            rd_kafka_resp_err_t err =
+                rd_kafka_query_watermark_offsets(rk, topics[i], p, &low, &high, WAIT_MS);
+            if (err) {
+                fail(topics[i], rd_kafka_err2str(err));
+            }
+            rd_kafka_topic_partition_list_add(list, topics[i], p)->offset = at_end ? high : low;
+        }
+    }
+    rd_kafka_resp_err_t err = rd_kafka_commit(rk, list, 0);
+    if (err) {
+        fail("commit", rd_kafka_err2str(err));
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_consumer_close(rk);
+    rd_kafka_destroy(rk);
+}
+
+struct broker_sender {
+    rd_kafka_t *rk;
+    int64_t sent, delivered;
+};
+
+broker_sender *broker_sender_new(void)
+{
+    broker_sender *s = calloc(1, sizeof *s);
+    s->rk = producer(&s->delivered, "0");
+    return s;
+}
+
+void broker_sender_send(broker_sender *s, const char *topic, kd_str key, kd_str value,
+                        int64_t timestamp)
+{
+    produce(s->rk, topic, key.p, key.n, value.p, value.n, timestamp);
+    s->sent++;
+}
+
+void broker_sender_poll(broker_sender *s)
+{
+    rd_kafka_poll(s->rk, 0);
+}
+
+void broker_sender_free(broker_sender *s)
+{
+    flush(s->rk, &s->delivered, s->sent);
+    rd_kafka_destroy(s->rk);
+    free(s);
+}
+
+struct broker_reader {
+    rd_kafka_t *rk;
+    rd_kafka_queue_t *queue;
+};
+
+broker_reader *broker_reader_new(const char *topic)
+{
+    broker_reader *r = calloc(1, sizeof *r);
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    set(conf, "group.id", "bench");
+    set(conf, "enable.auto.commit", "false");
+    r->rk = client(RD_KAFKA_CONSUMER, conf);
+    rd_kafka_poll_set_consumer(r->rk);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(BROKER_PARTITIONS);
+    for (int p = 0; p < BROKER_PARTITIONS; p++) {
+        int64_t low = 0, high = 0;
+        rd_kafka_resp_err_t err =
+            rd_kafka_query_watermark_offsets(r->rk, topic, p, &low, &high, WAIT_MS);
+        if (err) {
+            fail(topic, rd_kafka_err2str(err));
+        }
+        rd_kafka_topic_partition_list_add(list, topic, p)->offset = high;
+    }
+    rd_kafka_resp_err_t err = rd_kafka_assign(r->rk, list);
+    if (err) {
+        fail("assign", rd_kafka_err2str(err));
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    r->queue = rd_kafka_queue_get_consumer(r->rk);
+    return r;
+}
+
+void broker_reader_poll(broker_reader *r, int timeout_ms,
+                        void (*each)(void *arg, const void *value, size_t n, double at), void *arg)
+{
+    rd_kafka_message_t *m = rd_kafka_consumer_poll(r->rk, timeout_ms);
+    if (!m) {
+        return;
+    }
+    if (m->err) {
+        fail("consume", rd_kafka_message_errstr(m));
+    }
+    each(arg, m->payload, m->len, bench_now());
+    rd_kafka_message_destroy(m);
+}
+
+void broker_reader_free(broker_reader *r)
+{
+    rd_kafka_queue_destroy(r->queue);
+    rd_kafka_consumer_close(r->rk);
+    rd_kafka_destroy(r->rk);
+    free(r);
 }
 
 int64_t broker_count(const char *topic)

@@ -27,6 +27,27 @@ void broker_produce_shop(const bench_shop *shop, const char *prefix);
 double broker_raw_copy(const char *const *from, size_t n_from, const char *to, size_t n,
                        const void *instead, size_t instead_len);
 
+/* Commits for the group the start (or the end) of every partition of the topics, so that a member of
+ * it answers everything (or nothing) that is there now. */
+void broker_commit(const char *group, const char *const *topics, size_t n, bool at_end);
+
+/* The open-loop sender of the latency benchmark: hands its messages over at the times they are due,
+ * whatever becomes of them. */
+typedef struct broker_sender broker_sender;
+broker_sender *broker_sender_new(void);
+void broker_sender_send(broker_sender *s, const char *topic, kd_str key, kd_str value,
+                        int64_t timestamp);
+/* Serves delivery reports; to be called now and then. */
+void broker_sender_poll(broker_sender *s);
+void broker_sender_free(broker_sender *s);
+
+/* Reads a topic from its present end on; each message is given to `each` with the time it came. */
+typedef struct broker_reader broker_reader;
+broker_reader *broker_reader_new(const char *topic);
+void broker_reader_poll(broker_reader *r, int timeout_ms,
+                        void (*each)(void *arg, const void *value, size_t n, double at), void *arg);
+void broker_reader_free(broker_reader *r);
+
 /* Number of messages in a topic: the sum over the partitions of (end - start). */
 int64_t broker_count(const char *topic);
 
