@@ -8,6 +8,8 @@
 static const kd_verb *const verbs[] = {
     &kd_verb_run,
     &kd_verb_replay,
+    &kd_verb_produce,
+    &kd_verb_topics,
     &kd_verb_config,
     &kd_verb_version,
 };

@@ -5,8 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/timefmt.h"
-#include "cli/cli.h"
+#include "cli/files.h"
 #include "consumers/sources.h"
 #include "sinks/sinks.h"
 
@@ -53,40 +52,6 @@ static kd_rc parse_speed(const char *text, double *out, kd_err *err)
     return KD_OK;
 }
 
-/* A map by path, or by name among the shipped ones. */
-static const char *find_map(kd_arena *arena, const char *name)
-{
-    if (name == NULL || access(name, R_OK) == 0)
-        return name;
-    const char *folders[] = {getenv("KINDRED_MAPS"), KD_MAPS_INSTALLED, KD_MAPS_SOURCE};
-    for (size_t k = 0; k < sizeof folders / sizeof *folders; k++) {
-        for (int with = 0; folders[k] != NULL && with < 2; with++) {
-            char path[1024];
-            int n = snprintf(path, sizeof path, "%s/%s%s", folders[k], name, with ? ".yaml" : "");
-            if (n > 0 && (size_t)n < sizeof path && access(path, R_OK) == 0)
-                return kd_arena_strz(arena, (kd_str){path, (uint32_t)n});
-        }
-    }
-    return name; /* opening it says what is wrong */
-}
-
-static kd_rc open_source(replay *x, const kd_flag *flags, kd_err *err)
-{
-    const kd_flag *in = flags;
-    if (in->n == 0)
-        return kd_fail(err, KD_ECONFIG, "--in FILE is missing; --help shows how");
-    kd_ms latest = kd_clock_wall_ms();
-    const char *now = kd_flag_value(flags, "now");
-    if (now != NULL) {
-        KD_TRY(kd_time_parse_iso(kd_str_of(now), &latest, err));
-    }
-    kd_file_source_options o = {.paths = in->values,
-                                .n_paths = (size_t)in->n,
-                                .map_path = find_map(x->arena, kd_flag_value(flags, "map")),
-                                .latest = latest};
-    return kd_file_source_new(&o, &x->source, err);
-}
-
 static kd_rc open_sinks(replay *x, const kd_flag *flags, kd_err *err)
 {
     kd_sink *list[4] = {NULL};
@@ -120,7 +85,7 @@ static kd_rc open_all(replay *x, const kd_flag *flags, kd_err *err)
     int64_t max_dead;
     KD_TRY(kd_flag_int(flags, "max-dead-letters", kd_opt_int(v, "max.dead-letters"), -1, &max_dead,
                        err));
-    KD_TRY(open_source(x, flags, err));
+    KD_TRY(kd_files_open(x->arena, flags, &x->source, NULL, err));
     KD_TRY(open_sinks(x, flags, err));
     KD_TRY(kd_recommender_new(v, &x->rec, err));
     kd_pipeline_options po = {.epoch_max = (uint32_t)kd_opt_int(v, "epoch.max"),
@@ -209,7 +174,7 @@ static int finish(const replay *x, const kd_flag *flags, int64_t elapsed_ms, kd_
 static int run_replay(replay *x, int argc, char **argv, kd_err *err)
 {
     kd_flag flags[] = {
-        {.name = "in", .has_value = true, .many = true}, /* first: open_source takes flags[0] */
+        {.name = "in", .has_value = true, .many = true},
         {.name = "map", .has_value = true},
         {.name = "out", .has_value = true},
         {.name = "table"},

@@ -1,0 +1,14 @@
+/* files.h - the flags --in, --map and --now, as a file source.
+ * @thread main
+ */
+#ifndef KD_CLI_FILES_H
+#define KD_CLI_FILES_H
+
+#include "cli/cli.h"
+
+/* A source over --in, with the mapping of --map (a path, or the name of a shipped one) and --now
+ * (default: the clock; nullable *out_now gets it). Flags in, map and now must be in the table. */
+KD_CHECK kd_rc kd_files_open(kd_arena *arena, const kd_flag *flags, kd_source **out, kd_ms *out_now,
+                             kd_err *err);
+
+#endif

@@ -1,0 +1,249 @@
+/* verb_produce.c - events from files into their topics, as Avro. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/timefmt.h"
+#include "cli/cli.h"
+#include "cli/files.h"
+#include "consumers/kafka_admin.h"
+#include "consumers/sources.h"
+#include "schemas/json.h"
+#include "sinks/kafka_producer.h"
+#include "topology/live.h"
+
+enum { FLUSH_MS = 60000, PROGRESS_MS = 500 };
+
+static const char help[] =
+    "usage: kindred produce --in FILE... [-X bootstrap.servers=HOST:PORT] [flags]\n\n"
+    "  --in FILE...            events: .jsonl, .csv, .tsv, .avro, each also .gz\n"
+    "  --map MAP.yaml          how columns of CSV become events\n"
+    "  --dead-letters FILE     bad and refused records as JSON lines\n"
+    "  --max-dead-letters N    end with exit code 3 when there are more\n"
+    "  --now TIME              events after this time are refused (default: the clock)\n"
+    "  --quiet                 no progress\n\n"
+    "Records are stamped with their event time. A topic whose retention.ms would drop them at once is\n"
+    "refused: make it with `kindred topics create`, or set retention.ms=-1.\n";
+
+typedef struct produce {
+    kd_common common;
+    kd_arena *arena;
+    kd_source *source;
+    kd_codec *codec;
+    kd_kafka_admin *admin;
+    kd_kafka_producer *producer;
+    const char *topic[KD_RECORD_TYPES];
+    int64_t retention_ms[KD_RECORD_TYPES]; /* -1 = for ever; INT64_MIN = not asked yet */
+    FILE *dead;
+    int64_t n_dead, max_dead;
+    int64_t dead_by_reason[KD_REASON_COUNT], by_type[KD_RECORD_TYPES];
+    kd_ms now;
+    kd_buf line;
+} produce;
+
+static void bury(produce *x, const kd_dead_letter *d)
+{
+    x->n_dead++;
+    x->dead_by_reason[d->reason]++;
+    if (x->dead == NULL)
+        return;
+    kd_out out = {.type = KD_OUT_DEAD_LETTER, .dead_letter = d};
+    kd_buf_clear(&x->line);
+    kd_json_out_print(&out, &x->line);
+    kd_buf_addc(&x->line, '\n');
+    fwrite(x->line.p, 1, x->line.n, x->dead);
+}
+
+static void on_refused(void *arg, const kd_pos *pos, kd_reason reason, const char *message,
+                       const void *key, size_t key_len, const void *value, size_t value_len)
+{
+    kd_dead_letter d = {*pos, reason, message, key, value, key_len, value_len};
+    bury(arg, &d);
+}
+
+/* Before the first record of a type: a topic that would drop it by its time is refused. */
+static kd_rc check_retention(produce *x, const kd_record *r, kd_err *err)
+{
+    int64_t *retention = &x->retention_ms[r->type];
+    const char *topic = x->topic[r->type];
+    if (*retention == INT64_MIN) {
+        char text[64];
+        int n = 0;
+        KD_TRY(kd_kafka_topic_partitions(x->admin, topic, &n, err));
+        if (n == 0)
+            return kd_fail(err, KD_ECONFIG,
+                           "topic %s does not exist; `kindred topics create` makes it", topic);
+        KD_TRY(kd_kafka_topic_config(x->admin, topic, "cleanup.policy", text, sizeof text, err));
+        *retention = -1;
+        if (strstr(text, "delete") != NULL) {
+            KD_TRY(kd_kafka_topic_config(x->admin, topic, "retention.ms", text, sizeof text, err));
+            *retention = text[0] == '\0' ? -1 : strtoll(text, NULL, 10);
+        }
+    }
+    if (*retention < 0 || r->time >= x->now - *retention)
+        return KD_OK;
+    char time[32];
+    kd_time_iso(r->time, time);
+    return kd_fail(err, KD_ECONFIG,
+                   "topic %s keeps %lld ms and would drop a record of %s at once; set "
+                   "retention.ms=-1 on it",
+                   topic, (long long)*retention, time);
+}
+
+static kd_rc put(produce *x, const kd_record *r, kd_err *err)
+{
+    KD_TRY(check_retention(x, r, err));
+    for (;;) {
+        kd_rc rc = kd_kafka_producer_put(x->producer, r, err);
+        if (rc != KD_AGAIN) {
+            x->by_type[r->type] += rc == KD_OK;
+            return rc;
+        }
+        kd_kafka_producer_poll(x->producer, 50);
+    }
+}
+
+static kd_rc one(produce *x, kd_err *err)
+{
+    kd_record r;
+    kd_err why = {0};
+    kd_rc rc = x->source->kind->next(x->source, &r, &why);
+    if (rc == KD_EDATA) {
+        char message[sizeof why.where + sizeof why.msg + 2];
+        snprintf(message, sizeof message, "%s: %s", why.where, why.msg);
+        kd_dead_letter d = {r.pos,     why.reason,    message,        r.raw_key,
+                            r.raw_value, r.raw_key_len, r.raw_value_len};
+        bury(x, &d);
+        rc = KD_OK;
+    } else if (rc == KD_OK) {
+        rc = put(x, &r, err);
+    } else if (err != NULL) {
+        *err = why;
+    }
+    x->source->kind->release(x->source);
+    if (rc == KD_OK && x->max_dead >= 0 && x->n_dead > x->max_dead)
+        rc = kd_bad(err, KD_REASON_NONE, "more than %lld dead letters", (long long)x->max_dead);
+    return rc;
+}
+
+static kd_rc copy_all(produce *x, bool is_quiet, const volatile int *stop, kd_err *err)
+{
+    kd_progress_line line;
+    kd_progress_line_init(&line);
+    line.is_quiet = is_quiet;
+    int64_t start = kd_clock_mono_ms();
+    kd_counts counts = {0};
+    kd_progress progress = {-1, -1, -1, -1};
+    kd_rc rc = KD_OK;
+    for (int64_t n = 0; rc == KD_OK && *stop == 0; n++) {
+        rc = one(x, err);
+        if (n % 1000 != 0)
+            continue;
+        kd_kafka_producer_poll(x->producer, 0);
+        counts.records = n;
+        counts.updates = kd_kafka_producer_delivered(x->producer);
+        counts.dead_letters = x->n_dead;
+        x->source->kind->progress(x->source, &progress);
+        kd_progress_show(&line, &counts, &progress, kd_clock_mono_ms() - start, false);
+    }
+    kd_err late = {0};
+    kd_rc flushed = kd_kafka_producer_flush(x->producer, FLUSH_MS, &late);
+    kd_progress_show(&line, &counts, &progress, kd_clock_mono_ms() - start, true);
+    rc = rc == KD_END ? KD_OK : rc;
+    if (rc == KD_OK && flushed != KD_OK) {
+        *err = late;
+        return KD_EIO;
+    }
+    if (rc == KD_OK && x->max_dead >= 0 && x->n_dead > x->max_dead)
+        return kd_bad(err, KD_REASON_NONE, "more than %lld dead letters", (long long)x->max_dead);
+    return rc;
+}
+
+static kd_rc open_all(produce *x, const kd_flag *flags, kd_err *err)
+{
+    static const char *const names[] = {"topics.browse", "topics.purchase", "topics.catalog",
+                                        "topics.forget"};
+    const kd_config *c = &x->common.config;
+    KD_TRY(kd_flag_int(flags, "max-dead-letters", kd_opt_int(&c->values, "max.dead-letters"), -1,
+                       &x->max_dead, err));
+    KD_TRY(kd_files_open(x->arena, flags, &x->source, &x->now, err));
+    KD_TRY(x->source->kind->start(x->source, err));
+    const char *dead = kd_flag_value(flags, "dead-letters");
+    if (dead != NULL && (x->dead = fopen(dead, "we")) == NULL)
+        return kd_fail(err, KD_EIO, "cannot write %s", dead);
+    x->now = kd_clock_wall_ms();
+    kd_kafka_producer_options o = {.properties = c->kafka, .n_properties = c->n_kafka,
+                                   .on_refused = on_refused, .refused_arg = x};
+    for (int t = 0; t < KD_RECORD_TYPES; t++) {
+        o.topic[t] = x->topic[t] = kd_opt_str(&c->values, names[t]);
+        x->retention_ms[t] = INT64_MIN;
+    }
+    KD_TRY(kd_live_codec(c, &x->codec, err));
+    o.codec = x->codec;
+    KD_TRY(kd_kafka_admin_new(c->kafka, c->n_kafka, &x->admin, err));
+    return kd_kafka_producer_new(&o, &x->producer, err);
+}
+
+static void print_totals(const produce *x)
+{
+    fprintf(stderr, "totals\n");
+    for (int t = 0; t < KD_RECORD_TYPES; t++)
+        if (x->by_type[t] > 0)
+            fprintf(stderr, "  %-28s %12lld -> %s\n", kd_record_type_name((kd_record_type)t),
+                    (long long)x->by_type[t], x->topic[t]);
+    fprintf(stderr, "  %-28s %12lld\n", "acknowledged",
+            (long long)kd_kafka_producer_delivered(x->producer));
+    fprintf(stderr, "  %-28s %12lld\n", "dead letters", (long long)x->n_dead);
+    for (int k = 0; k < KD_REASON_COUNT; k++)
+        if (x->dead_by_reason[k] > 0)
+            fprintf(stderr, "    %-26s %12lld\n", kd_reason_text((kd_reason)k),
+                    (long long)x->dead_by_reason[k]);
+    if (kd_is_file_source(x->source)) {
+        kd_file_counts f;
+        kd_file_source_counts(x->source, &f);
+        fprintf(stderr, "  %-28s %12lld\n", "rows ignored by the mapping", (long long)f.ignored);
+    }
+}
+
+static int verb_produce(const kd_verb *verb, int argc, char **argv, kd_err *err)
+{
+    kd_flag flags[] = {
+        {.name = "in", .has_value = true, .many = true},
+        {.name = "map", .has_value = true},
+        {.name = "dead-letters", .has_value = true},
+        {.name = "max-dead-letters", .has_value = true},
+        {.name = "now", .has_value = true},
+        {.name = "quiet"},
+        {0},
+    };
+    produce x = {.arena = kd_arena_new(0)};
+    const volatile int *stop = kd_stop_on_signals();
+    kd_rc rc = x.arena == NULL
+                   ? kd_fail(err, KD_ENOMEM, "no memory")
+                   : kd_flags_parse(argc, argv, flags, x.arena, &x.common, NULL, NULL, err);
+    bool is_help = rc == KD_OK && x.common.help;
+    if (is_help)
+        fputs(verb->help, stdout);
+    if (rc == KD_OK && !is_help)
+        rc = open_all(&x, flags, err);
+    if (rc == KD_OK && !is_help) {
+        rc = copy_all(&x, kd_flag_given(flags, "quiet"), stop, err);
+        print_totals(&x);
+    }
+    int code = rc == KD_OK && *stop != 0 ? KD_EXIT_INTERRUPTED : (int)kd_exit_of(rc);
+    kd_kafka_producer_free(x.producer);
+    kd_kafka_admin_free(x.admin);
+    kd_codec_free(x.codec);
+    if (x.source != NULL)
+        x.source->kind->close(x.source);
+    if (x.dead != NULL)
+        fclose(x.dead);
+    kd_buf_dispose(&x.line);
+    kd_common_dispose(&x.common);
+    kd_arena_free(x.arena);
+    return code;
+}
+
+const kd_verb kd_verb_produce = {"produce", "events from files into their topics", help,
+                                 verb_produce};

@@ -1,0 +1,143 @@
+/* verb_topics.c - the topics that the configuration names: made, or checked. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "consumers/kafka_admin.h"
+
+static const char help[] =
+    "usage: kindred topics create|check [--partitions N] [--replication N] [common flags]\n\n"
+    "  create        makes the topics of the configuration that are not there yet\n"
+    "  check         partition counts, retention, compaction; exit code 4 if something is wrong\n"
+    "  --partitions N    of the topics that are keyed by shopper or item (default 6)\n"
+    "  --replication N   (default: the broker's)\n";
+
+typedef struct topic {
+    const char *option;
+    bool is_input, is_keyed_by_shopper;
+    const char *config[5]; /* name, value, ..., NULL */
+} topic;
+
+/* Inputs are kept for ever: state is rebuilt from them, and a broker drops records that are stamped
+ * in the past by their own time. Outputs keep the newest list of each shopper. */
+static const topic topics[] = {
+    {"topics.browse", true, true, {"retention.ms", "-1"}},
+    {"topics.purchase", true, true, {"retention.ms", "-1"}},
+    {"topics.forget", true, true, {"retention.ms", "-1"}},
+    {"topics.catalog", true, false, {"cleanup.policy", "compact", "retention.ms", "-1"}},
+    {"topics.recommendations", false, true, {"cleanup.policy", "compact"}},
+    {"topics.similar", false, true, {"cleanup.policy", "compact"}},
+    {"topics.dead-letters", false, false, {NULL}},
+    {"topics.receipts", false, false, {"retention.ms", "-1"}},
+};
+enum { N_TOPICS = sizeof topics / sizeof *topics };
+
+static kd_rc create(kd_kafka_admin *a, const kd_opt_values *v, int partitions, int replication,
+                    kd_err *err)
+{
+    for (size_t k = 0; k < N_TOPICS; k++) {
+        const char *name = kd_opt_str(v, topics[k].option);
+        if (name[0] == '\0')
+            continue;
+        kd_topic_spec spec = {name, partitions, replication, topics[k].config};
+        bool is_made = false;
+        KD_TRY(kd_kafka_topic_create(a, &spec, &is_made, err));
+        KD_TRY(kd_kafka_topic_await(a, name, 30000, err));
+        printf("%-24s %s\n", name, is_made ? "made" : "was there");
+    }
+    return KD_OK;
+}
+
+static kd_rc check_config(kd_kafka_admin *a, const topic *t, const char *name, int *n_wrong,
+                          kd_err *err)
+{
+    for (const char *const *c = t->config; *c != NULL; c += 2) {
+        char value[128];
+        KD_TRY(kd_kafka_topic_config(a, name, c[0], value, sizeof value, err));
+        if (strcmp(value, c[1]) == 0)
+            continue;
+        printf("%-24s %s is %s; %s is right%s\n", name, c[0], value, c[1],
+               t->is_input ? ": older records would be dropped, and the state with them" : "");
+        (*n_wrong)++;
+    }
+    return KD_OK;
+}
+
+static kd_rc check(kd_kafka_admin *a, const kd_opt_values *v, int *n_wrong, kd_err *err)
+{
+    int want = 0;
+    for (size_t k = 0; k < N_TOPICS; k++) {
+        const char *name = kd_opt_str(v, topics[k].option);
+        int n = 0;
+        if (name[0] == '\0')
+            continue;
+        KD_TRY(kd_kafka_topic_partitions(a, name, &n, err));
+        int wrong = *n_wrong;
+        if (n == 0) {
+            printf("%-24s does not exist; `kindred topics create` makes it\n", name);
+            (*n_wrong)++;
+            continue;
+        }
+        if (topics[k].is_input && topics[k].is_keyed_by_shopper) {
+            if (want != 0 && n != want) {
+                printf("%-24s has %d partitions; %d, as its sisters have, is right: one shopper has "
+                       "one owner\n",
+                       name, n, want);
+                (*n_wrong)++;
+            }
+            want = want == 0 ? n : want;
+        }
+        KD_TRY(check_config(a, &topics[k], name, n_wrong, err));
+        if (*n_wrong == wrong)
+            printf("%-24s ok, %d partitions\n", name, n);
+    }
+    return KD_OK;
+}
+
+static int run(const kd_common *common, const kd_flag *flags, const char *what, kd_err *err)
+{
+    int64_t partitions, replication;
+    int n_wrong = 0;
+    kd_kafka_admin *a = NULL;
+    kd_rc rc = kd_flag_int(flags, "partitions", 6, 1, &partitions, err);
+    if (rc == KD_OK)
+        rc = kd_flag_int(flags, "replication", -1, 1, &replication, err);
+    if (rc == KD_OK)
+        rc = kd_kafka_admin_new(common->config.kafka, common->config.n_kafka, &a, err);
+    if (rc == KD_OK && strcmp(what, "create") == 0)
+        rc = create(a, &common->config.values, (int)partitions, (int)replication, err);
+    else if (rc == KD_OK)
+        rc = check(a, &common->config.values, &n_wrong, err);
+    kd_kafka_admin_free(a);
+    return rc == KD_OK && n_wrong > 0 ? KD_EXIT_CHECK : (int)kd_exit_of(rc);
+}
+
+static int verb_topics(const kd_verb *verb, int argc, char **argv, kd_err *err)
+{
+    kd_flag flags[] = {{.name = "partitions", .has_value = true},
+                       {.name = "replication", .has_value = true},
+                       {0}};
+    const char **rest = NULL;
+    int n_rest = 0, code = KD_EXIT_OK;
+    kd_arena *arena = kd_arena_new(0);
+    kd_common common = {0};
+    kd_rc rc = arena == NULL ? kd_fail(err, KD_ENOMEM, "no memory")
+                             : kd_flags_parse(argc, argv, flags, arena, &common, &rest, &n_rest, err);
+    if (rc == KD_OK && common.help) {
+        fputs(verb->help, stdout);
+    } else if (rc == KD_OK) {
+        bool is_known =
+            n_rest == 1 && (strcmp(rest[0], "create") == 0 || strcmp(rest[0], "check") == 0);
+        if (is_known)
+            code = run(&common, flags, rest[0], err);
+        else
+            rc = kd_fail(err, KD_ECONFIG, "kindred topics create, or kindred topics check");
+    }
+    kd_common_dispose(&common);
+    kd_arena_free(arena);
+    return rc == KD_OK ? code : (int)kd_exit_of(rc);
+}
+
+const kd_verb kd_verb_topics = {"topics", "make or check the topics of the configuration", help,
+                                verb_topics};
