@@ -20,7 +20,7 @@ typedef struct part {
     int32_t number;
     int64_t next;        /* offset after the last record handed out; -1 = none yet */
     int64_t answer_from; /* of an owned partition: records before it were answered */
-    int64_t end_at_start;
+    int64_t low_at_start, end_at_start;
     int64_t marked;      /* to be committed, -1 = nothing */
     int64_t committed;   /* last given to the member */
     bool is_owned, is_caught_up;
@@ -123,9 +123,11 @@ static void gain(kafka_source *k, rd_kafka_topic_partition_list_t *list)
         p->is_owned = true;
         p->marked = -1;
         p->committed = is_known ? committed : -1;
-        p->answer_from = is_known ? committed : k->start_latest ? p->end_at_start : 0;
-        if (is_known && p->next > committed)
-            seek_back(k, p, committed);
+        p->answer_from = is_known          ? committed
+                         : k->start_latest ? p->end_at_start
+                                           : p->low_at_start;
+        if (p->next > p->answer_from)
+            seek_back(k, p, p->answer_from);
         list->elems[i].offset = RD_KAFKA_OFFSET_END;
     }
 }
@@ -300,6 +302,7 @@ static kd_rc start(kd_source *s, kd_err *err)
         if (rc != RD_KAFKA_RESP_ERR_NO_ERROR)
             return kd_fail(err, KD_RETRY, "%s[%d]: %s", k->topic[p->type], p->number,
                            rd_kafka_err2str(rc));
+        p->low_at_start = low;
         p->end_at_start = high;
         p->is_caught_up = low == high;
         has_first |= !is_event(p->type) && !p->is_caught_up;
