@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 
 static const kd_verb *const verbs[] = {
+    &kd_verb_demo,
     &kd_verb_run,
     &kd_verb_replay,
     &kd_verb_produce,

@@ -190,6 +190,8 @@ static kd_rc make_consumer(kafka_source *k, const kd_kafka_source_options *o, bo
     snprintf(group, sizeof group, "%s%s", o->group_id, is_reader ? ".reader" : "");
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     kd_rc rc = set(conf, "queued.max.messages.kbytes", "65536", own, err);
+    if (rc == KD_OK) /* a small request must not wait for the acknowledgement of the one before */
+        rc = set(conf, "socket.nagle.disable", "true", own, err);
     for (size_t p = 0; rc == KD_OK && p < o->n_properties; p++)
         rc = set(conf, o->properties[p].name, o->properties[p].value, o->properties[p].from, err);
     const char *const fixed[][2] = {

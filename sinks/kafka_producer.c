@@ -83,6 +83,7 @@ static kd_rc make(kd_kafka_producer *p, bool is_alone, rd_kafka_t **out, kd_err 
         /* A batch that is refused must not stop the ones behind it, as it would with idempotence. */
         {"enable.idempotence", "false"},
         {"acks", "all"},
+        {"socket.nagle.disable", "true"},
         {"linger.ms", is_alone ? "0" : "5"},
         {"batch.num.messages", is_alone ? "1" : "10000"},
     };

@@ -232,6 +232,7 @@ static kd_rc make_producer(kafka_sink *k, const kd_kafka_sink_options *o, kd_err
 {
     /* linger.ms: what a batch may wait; short, since somebody is looking at the page. */
     const char *const first[][2] = {{"linger.ms", "2"}, {"compression.codec", "lz4"},
+                                    {"socket.nagle.disable", "true"},
                                     {"queue.buffering.max.kbytes", "131072"},
                                     {"message.timeout.ms", "0"}}; /* nothing is given up */
     const char *const last[][2] = {{"enable.idempotence", "true"}, {"partitioner", "murmur2_random"}};

@@ -9,7 +9,7 @@
 #include "base/timefmt.h"
 #include "sinks/sinks.h"
 
-enum { DEFAULT_WIDTH = 100, DEFAULT_ITEMS = 3, TIME_WIDTH = 19, SHOPPER_WIDTH = 14 };
+enum { DEFAULT_WIDTH = 100, DEFAULT_ITEMS = 3, TIME_WIDTH = 11, SHOPPER_WIDTH = 10 };
 
 typedef struct range {
     uint32_t from, to;
@@ -108,7 +108,7 @@ static uint32_t width_of(const kd_terminal_options *o)
 void kd_terminal_heading(const kd_terminal_options *o, kd_buf *out)
 {
     const char *on = o->colour ? "\x1b[1m" : "", *off = o->colour ? "\x1b[0m" : "";
-    kd_buf_addf(out, "%s%-*s  %-*s  %s%s\n", on, TIME_WIDTH, "time (UTC)", SHOPPER_WIDTH, "shopper",
+    kd_buf_addf(out, "%s%-*s  %-*s  %s%s\n", on, TIME_WIDTH, "UTC", SHOPPER_WIDTH, "shopper",
                 "recommended, with scores (~ from popularity)", off);
 }
 
@@ -117,7 +117,7 @@ void kd_terminal_row(const kd_terminal_options *o, const kd_update *u, kd_buf *o
     char time[32];
     kd_time_iso(u->time, time);
     time[10] = ' ';
-    kd_buf_add(out, time, TIME_WIDTH);
+    kd_buf_add(out, time + 5, TIME_WIDTH); /* month, day, hour, minute */
     kd_buf_adds(out, "  ");
     pad(out, add_text(out, u->shopper_id, SHOPPER_WIDTH), SHOPPER_WIDTH);
     uint32_t n = o->items == 0 ? DEFAULT_ITEMS : o->items;

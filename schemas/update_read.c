@@ -1,0 +1,128 @@
+/* update_read.c - a RecommendationUpdate of our own writing, back from its bytes: for the demonstration
+ * and for tables. Other writers' schemas go through kd_codec_to_json. */
+#include "schemas/codec.h"
+#include "schemas/cursor.h"
+
+enum { LIST_MAX = 100000 };
+
+static bool read_str(kd_cursor *c, kd_str *out)
+{
+    return kd_cursor_str(c, out);
+}
+
+static bool read_nullable(kd_cursor *c, kd_str *out)
+{
+    int64_t branch;
+    *out = KD_STR_NULL;
+    if (!kd_cursor_long(c, &branch))
+        return false;
+    if (branch != 0 && branch != 1)
+        return kd_cursor_fault(c, KD_REASON_DECODE, "no such branch of a union");
+    return branch == 0 || read_str(c, out);
+}
+
+/* The length of the next block of an array or map; 0 at its end. */
+static bool read_block(kd_cursor *c, int64_t *out)
+{
+    int64_t bytes;
+    if (!kd_cursor_long(c, out))
+        return false;
+    if (*out < 0) {
+        *out = -*out;
+        if (!kd_cursor_long(c, &bytes))
+            return false;
+    }
+    if (*out < 0 || (uint64_t)*out > kd_cursor_left(c) || *out > LIST_MAX)
+        return kd_cursor_fault(c, KD_REASON_DECODE, "a list is longer than its message");
+    return true;
+}
+
+static const char *read_name(kd_cursor *c, kd_arena *a)
+{
+    kd_str s;
+    if (!read_str(c, &s))
+        return NULL;
+    const char *z = kd_arena_strz(a, s);
+    if (z == NULL)
+        kd_cursor_fault(c, KD_REASON_TOO_LARGE, "no room for a name");
+    return z;
+}
+
+static bool read_parts(kd_cursor *c, kd_arena *a, kd_item *it)
+{
+    int64_t n;
+    while (read_block(c, &n) && n > 0) {
+        for (int64_t k = 0; k < n; k++) {
+            const char *name = read_name(c, a);
+            double value;
+            if (name == NULL || !kd_cursor_double(c, &value))
+                return false;
+            if (it->n_parts < KD_PARTS_MAX)
+                it->parts[it->n_parts++] = (kd_part){name, value};
+        }
+    }
+    return c->fault == NULL;
+}
+
+/* Reasons are read over: a table does not show them. */
+static bool skip_reasons(kd_cursor *c)
+{
+    int64_t n, m, branch, count;
+    kd_str s;
+    while (read_block(c, &n) && n > 0) {
+        for (int64_t k = 0; k < n; k++) {
+            if (!read_str(c, &s))
+                return false;
+            while (read_block(c, &m) && m > 0)
+                for (int64_t i = 0; i < m; i++)
+                    if (!read_str(c, &s))
+                        return false;
+            if (c->fault != NULL || !kd_cursor_long(c, &branch) ||
+                (branch == 1 && !kd_cursor_long(c, &count)))
+                return false;
+        }
+    }
+    return c->fault == NULL;
+}
+
+static bool read_items(kd_cursor *c, kd_arena *a, kd_update *u)
+{
+    int64_t n;
+    while (read_block(c, &n) && n > 0) {
+        kd_item *items = kd_arena_calloc(a, u->n_items + (size_t)n, sizeof *items);
+        if (items == NULL)
+            return kd_cursor_fault(c, KD_REASON_TOO_LARGE, "no room for a list");
+        for (uint32_t k = 0; k < u->n_items; k++)
+            items[k] = u->items[k];
+        u->items = items;
+        for (int64_t k = 0; k < n; k++) {
+            kd_item *it = &items[u->n_items];
+            if (!read_str(c, &it->item_id) || !kd_cursor_double(c, &it->score) ||
+                !read_parts(c, a, it) || !skip_reasons(c))
+                return false;
+            u->n_items++;
+        }
+    }
+    return c->fault == NULL;
+}
+
+kd_rc kd_update_decode(const void *p, size_t n, kd_arena *a, kd_update *out, kd_err *err)
+{
+    kd_cursor c = kd_cursor_of(p, n);
+    kd_update u = {0};
+    int64_t partition = 0;
+    bool ok = read_str(&c, &u.shopper_id) && kd_cursor_long(&c, &u.time) &&
+              kd_cursor_long(&c, &u.state_time);
+    if (ok)
+        u.trigger.topic = read_name(&c, a);
+    ok = ok && u.trigger.topic != NULL && kd_cursor_int(&c, &partition) &&
+         kd_cursor_long(&c, &u.trigger.offset) && read_nullable(&c, &u.event_id) &&
+         read_items(&c, a, &u);
+    if (ok && kd_cursor_left(&c) > 0)
+        ok = kd_cursor_fault(&c, KD_REASON_DECODE, "bytes are left over");
+    if (!ok)
+        return kd_bad(err, c.reason, "an update: %s", c.fault == NULL ? "broken" : c.fault);
+    u.trigger.partition = (int32_t)partition;
+    *out = u;
+    return KD_OK;
+}
