@@ -28,11 +28,15 @@ static void open_ends(stream *s, const char *prefix, const char *group, const ch
 {
     kd_err err = {0};
     char names[KD_RECORD_TYPES][128], brokers_name[] = "bootstrap.servers";
+    char queued_name[] = "queued.min.messages", queued[] = BROKER_QUEUED_MIN;
+    char wait_name[] = "fetch.wait.max.ms", wait[] = BROKER_FETCH_WAIT;
     char *brokers = strdup(broker_address());
-    kd_property property = {.name = brokers_name, .value = brokers};
+    const kd_property properties[] = {{.name = brokers_name, .value = brokers},
+                                      {.name = queued_name, .value = queued},
+                                      {.name = wait_name, .value = wait}};
     kd_kafka_source_options in = {.group_id = group,
-                                  .properties = &property,
-                                  .n_properties = 1,
+                                  .properties = properties,
+                                  .n_properties = 3,
                                   .codec = s->in_codec,
                                   .ready_lag = INT64_MAX,
                                   .on_notice = notice};
@@ -41,7 +45,7 @@ static void open_ends(stream *s, const char *prefix, const char *group, const ch
         in.topic[t] = names[t];
     }
     kd_kafka_sink_options out = {.recommendations = to,
-                                 .properties = &property,
+                                 .properties = properties,
                                  .n_properties = 1,
                                  .codec = s->out_codec,
                                  .on_notice = notice};
@@ -85,6 +89,10 @@ void stream_open(stream *s, const char *prefix, const char *const *topics, size_
     bench_must(s->source->kind->start(s->source, &err), &err, "start the source");
     bench_must(s->sink->kind->start(s->sink, &err), &err, "start the sink");
     s->source->kind->set_wake(s->source, wake, s);
+    kd_update nothing = {.shopper_id = kd_str_of("warm-up"), .trigger = {.topic = "warm-up"}};
+    kd_out out = {.type = KD_OUT_UPDATE, .update = &nothing};
+    bench_must(s->sink->kind->write(s->sink, &out, &err), &err, "warm up");
+    stream_flush(s);
     if (!at_end) {
         wait_for_group(s);
     }
