@@ -15,11 +15,12 @@ RUN apt-get update && \
     useradd --system --uid 10001 --user-group --home-dir /var/lib/kindred --create-home kindred
 COPY --from=build /opt/kindred /usr/local
 COPY kindred.yaml /etc/kindred/kindred.yaml
+ENV KINDRED_CONFIG=/etc/kindred/kindred.yaml
 USER kindred
 WORKDIR /var/lib/kindred
 STOPSIGNAL SIGTERM
 # Healthy: the configuration is valid, the broker answers, and the topics fit each other.
 HEALTHCHECK --interval=30s --timeout=20s --start-period=30s --retries=3 \
-    CMD ["kindred", "topics", "check", "-c", "/etc/kindred/kindred.yaml"]
+    CMD ["kindred", "topics", "check"]
 ENTRYPOINT ["kindred"]
-CMD ["run", "-c", "/etc/kindred/kindred.yaml"]
+CMD ["run"]

@@ -67,7 +67,7 @@ def check_kindred(faults, where, arguments):
     for i, word in enumerate(rest):
         if word.startswith("-") and len(word) > 1:
             option = word.split("=")[0]
-            faults.check(re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", text),
+            faults.check(re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", text + help_of("")),
                          f"{where}: 'kindred {verb}' has no option {option}")
             if option == "--set":
                 check_name(faults, where, rest[i + 1].split("=")[0])
@@ -190,7 +190,7 @@ def check_variable(faults, where, variable):
     """KINDRED_USERCF_NEIGHBOURS stands for usercf.neighbours."""
     if not _names:
         _names.update(config_names())
-    known = {"KINDRED_" + re.sub(r"[.-]", "_", name).upper() for name in _names}
+    known = {"KINDRED_CONFIG"} | {"KINDRED_" + re.sub(r"[.-]", "_", name).upper() for name in _names}
     faults.check(variable in known, f"{where}: {variable} sets nothing")
 
 

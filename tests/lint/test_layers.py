@@ -43,7 +43,7 @@ FOREIGN = {
 LIBC = set("""alloca assert complex ctype dirent dlfcn endian errno fcntl fenv float fnmatch ftw getopt glob
 inttypes iso646 langinfo limits locale math netdb poll pthread pwd regex sched search semaphore setjmp
 signal spawn stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string strings
-syslog tgmath threads time unistd wchar wctype arpa/inet netinet/in netinet/tcp sys/file sys/ioctl
+syslog tgmath threads time unistd wchar wctype arpa/inet netinet/in netinet/tcp sys/eventfd sys/file sys/ioctl
 sys/mman sys/random sys/resource sys/select sys/socket sys/stat sys/statvfs sys/time sys/types sys/uio
 sys/un sys/utsname sys/wait malloc execinfo""".split())
 
