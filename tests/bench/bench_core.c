@@ -199,7 +199,8 @@ static void bench_full_state(const core *b, int reps)
     }
     report_lists(b, "recommend, full state", &rates, &times);
     for (const kd_stat *s = kd_recommender_stats(rec); s && s->name; s++) {
-        if (strcmp(s->unit, "bytes") == 0) {
+        if (strcmp(s->name, "memory.total") == 0 || strcmp(s->name, "memory.id-strings") == 0 ||
+            strcmp(s->name, "memory.catalogue") == 0) {
             bench_result("state", b->kase, s->name, (double)s->value, s->unit, 1);
         }
     }
