@@ -10,7 +10,10 @@ static const kd_verb *const verbs[] = {
     &kd_verb_run,
     &kd_verb_replay,
     &kd_verb_produce,
+    &kd_verb_generate,
+    &kd_verb_tail,
     &kd_verb_topics,
+    &kd_verb_schemas,
     &kd_verb_config,
     &kd_verb_version,
 };

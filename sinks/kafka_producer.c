@@ -115,6 +115,24 @@ static kd_rc make(kd_kafka_producer *p, bool is_alone, rd_kafka_t **out, kd_err 
     return KD_ECONFIG;
 }
 
+static rd_kafka_resp_err_t send_record(rd_kafka_t *rk, rd_kafka_topic_t *topic, sent *s, const void *key,
+                                size_t key_len, const void *value, size_t value_len)
+{
+    const rd_kafka_vu_t args[] = {
+        {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = topic},
+        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)(uintptr_t)key, key_len}},
+        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)(uintptr_t)value, value_len}},
+        {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = s->ts},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = s},
+    };
+    rd_kafka_error_t *e = rd_kafka_produceva(rk, args, sizeof args / sizeof *args);
+    rd_kafka_resp_err_t code = e == NULL ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_error_code(e);
+    if (e != NULL)
+        rd_kafka_error_destroy(e);
+    return code;
+}
+
 static bool send_alone(kd_kafka_producer *p, sent *s, const rd_kafka_message_t *m)
 {
     if (p->alone == NULL && make(p, true, &p->alone, NULL) != KD_OK)
@@ -124,10 +142,8 @@ static bool send_alone(kd_kafka_producer *p, sent *s, const rd_kafka_message_t *
     if (p->topic_alone[s->type] == NULL)
         return false;
     s->is_alone = true;
-    rd_kafka_resp_err_t e = rd_kafka_producev(
-        p->alone, RD_KAFKA_V_RKT(p->topic_alone[s->type]), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-        RD_KAFKA_V_KEY(m->key, m->key_len), RD_KAFKA_V_VALUE(m->payload, m->len),
-        RD_KAFKA_V_TIMESTAMP(s->ts), RD_KAFKA_V_OPAQUE(s), RD_KAFKA_V_END);
+    rd_kafka_resp_err_t e = send_record(p->alone, p->topic_alone[s->type], s, m->key, m->key_len,
+                                 m->payload, m->len);
     return e == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
@@ -205,10 +221,8 @@ kd_rc kd_kafka_producer_put(kd_kafka_producer *p, const kd_record *r, kd_err *er
         return kd_fail(err, KD_ENOMEM, "no memory for a record");
     *s = (sent){.pos = r->pos, .ts = r->time, .type = (int)r->type};
     kd_str key = key_of(r);
-    rd_kafka_resp_err_t e = rd_kafka_producev(
-        p->rk, RD_KAFKA_V_RKT(p->topic[r->type]), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-        RD_KAFKA_V_KEY((void *)(uintptr_t)key.p, key.n), RD_KAFKA_V_VALUE(p->buf.p, p->buf.n),
-        RD_KAFKA_V_TIMESTAMP(r->time), RD_KAFKA_V_OPAQUE(s), RD_KAFKA_V_END);
+    rd_kafka_resp_err_t e =
+        send_record(p->rk, p->topic[r->type], s, key.p, key.n, p->buf.p, p->buf.n);
     if (e == RD_KAFKA_RESP_ERR_NO_ERROR) {
         p->n_out++;
         return KD_OK;

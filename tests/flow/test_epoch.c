@@ -184,7 +184,7 @@ static int answered(const char *text, int *out)
             continue;
         const char *end = strchr(line, '\n'), *at = strstr(line, "\"offset\":");
         if (at != NULL && at < end && strstr(line, "\"items\":") != NULL)
-            out[n++] = atoi(at + 9);
+            out[n++] = (int)strtol(at + 9, NULL, 10);
     }
     return n;
 }

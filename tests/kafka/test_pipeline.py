@@ -1,0 +1,276 @@
+#!/usr/bin/python3
+"""The main job on a real broker and a real registry: produce, run, read.
+
+Every input is answered; a restart answers nothing again and loses nothing; kill -9 loses nothing; two
+instances divide the work; poison goes to the dead letters and the next event is served; a forgotten
+shopper leaves a null and a receipt; old data are refused with advice. Waiting is always for a
+condition, with a limit."""
+
+import json
+import os
+import random
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+BIN = os.environ["KINDRED_BIN"]
+BROKERS = os.environ.get("KINDRED_TEST_BROKERS")
+REGISTRY = os.environ.get("KINDRED_TEST_REGISTRY")
+if not BROKERS or not REGISTRY:
+    sys.exit("KINDRED_TEST_BROKERS and KINDRED_TEST_REGISTRY are not set: ./dev kafka up sets them")
+SEED = int(os.environ.get("KINDRED_SEED", "7"))
+LIMIT_S = 60
+print(f"seed {SEED} (KINDRED_SEED)", flush=True)
+rng = random.Random(SEED)
+run_id = f"t{os.getpid()}x{int(time.time())}"
+folder = tempfile.mkdtemp(prefix="kindred-test-")
+
+
+def topic(name):
+    return f"{run_id}-{name}"
+
+
+def config(group, browse="browse"):
+    path = os.path.join(folder, f"{group}.yaml")
+    with open(path, "w") as f:
+        f.write(f"""topics:
+  browse: {topic(browse)}
+  purchase: {topic('purchase')}
+  catalog: {topic('catalog')}
+  forget: {topic('forget')}
+  recommendations: {topic('recommendations')}
+  dead-letters: {topic('dead')}
+  receipts: {topic('receipts')}
+group.id: {run_id}-{group}
+output.start: earliest
+emit: always
+schema.registry.url: {REGISTRY}
+kafka:
+  bootstrap.servers: {BROKERS}
+  session.timeout.ms: 6000
+""")
+    return path
+
+
+def kindred(*args, code=0):
+    done = subprocess.run([BIN, *args], capture_output=True, text=True, timeout=LIMIT_S)
+    assert done.returncode == code, f"{args}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def read(name):
+    """All messages of a topic: (key, value or None)."""
+    out = subprocess.run(["kcat", "-b", BROKERS, "-C", "-t", topic(name), "-e", "-q", "-f",
+                          "%K %S %k%s"], capture_output=True, timeout=LIMIT_S).stdout
+    messages, at = [], 0
+    while at < len(out):
+        end = out.index(b" ", at)
+        key_len = int(out[at:end])
+        at, end = end + 1, out.index(b" ", end + 1)
+        value_len = int(out[at:end])
+        at = end + 1
+        key = out[at:at + max(key_len, 0)]
+        at += max(key_len, 0)
+        value = None if value_len < 0 else out[at:at + value_len]
+        at += max(value_len, 0)
+        messages.append((key, value))
+    return messages
+
+
+def read_long(b, at):
+    z = shift = 0
+    while True:
+        z |= (b[at] & 0x7F) << shift
+        shift += 7
+        at += 1
+        if b[at - 1] < 0x80:
+            return (z >> 1) ^ -(z & 1), at
+
+
+def read_str(b, at):
+    n, at = read_long(b, at)
+    return b[at:at + n].decode(), at + n
+
+
+def trigger(value):
+    """(topic, partition, offset) of an update in the Confluent wire format, read by hand."""
+    assert value[0] == 0 and struct.unpack(">I", value[1:5])[0] > 0, value[:8]
+    _, at = read_str(value, 5)
+    _, at = read_long(value, at)
+    _, at = read_long(value, at)
+    name, at = read_str(value, at)
+    partition, at = read_long(value, at)
+    offset, at = read_long(value, at)
+    return name, partition, offset
+
+
+def wait_for(what, get, want):
+    until = time.monotonic() + LIMIT_S
+    while True:
+        got = get()
+        if want(got):
+            return got
+        assert time.monotonic() < until, f"{what}: still {str(got)[:200]} after {LIMIT_S} s"
+        time.sleep(0.2)
+
+
+sent = 0
+clock = int(time.time() * 1000) - 3600_000
+
+
+def produce(n, forget=None):
+    """n events of random shoppers, no two adjacent of one shopper or at one time."""
+    global sent, clock
+    path = os.path.join(folder, "events.jsonl")
+    with open(path, "w") as f:
+        last = None
+        for _ in range(n):
+            shopper = rng.choice([s for s in range(40) if s != last])
+            last = shopper
+            clock += 1000 + rng.randrange(500)
+            event = {"event_id": f"e{sent}", "user_id": f"u{shopper}", "session_id": None,
+                     "item_id": f"i{min(int(rng.expovariate(0.2)), 29)}", "time": clock}
+            if rng.random() < 0.2:
+                event |= {"type": "PurchaseEvent", "order_id": f"o{sent}", "status": "PAID",
+                          "quantity": 1, "price": 9.5, "currency": "EUR"}
+            else:
+                event |= {"type": "BrowseEvent", "action": rng.choice(["VIEW", "CART", "LIKE"])}
+            f.write(json.dumps(event) + "\n")
+            sent += 1
+        if forget:
+            clock += 1000
+            f.write(json.dumps({"type": "ForgetRequest", "request_id": "r1", "shopper_id": forget,
+                                "time": clock}) + "\n")
+    kindred("produce", "-c", config("a"), "--in", path, "--quiet")
+
+
+class Instance:
+    def __init__(self, path):
+        self.log = tempfile.NamedTemporaryFile("w+", dir=folder, delete=False)
+        self.process = subprocess.Popen([BIN, "run", "-c", path, "--quiet"], stderr=self.log)
+
+    def said(self):
+        with open(self.log.name) as f:
+            return f.read()
+
+    def joined(self):
+        wait_for("joins", self.said, lambda s: "the group gave" in s)
+        return self
+
+    def end(self, signum=signal.SIGTERM):
+        self.process.send_signal(signum)
+        code = self.process.wait(timeout=LIMIT_S)
+        assert signum == signal.SIGKILL or code == 0, f"exit {code}: {self.said()}"
+        return self.said()
+
+
+def triggers():
+    return [trigger(v) for _, v in read("recommendations") if v is not None]
+
+
+def test_topics():
+    kindred("topics", "create", "-c", config("a"), "--partitions", "4")
+    assert kindred("topics", "check", "-c", config("a")).stdout.count(" ok, 4 partitions") == 7
+    kindred("topics", "create", "-c", config("a"), "--partitions", "4")  # again: nothing to do
+
+
+def test_every_event_is_answered_once_over_a_restart():
+    produce(500)
+    a = Instance(config("a"))
+    got = wait_for("updates", triggers, lambda t: len(t) >= sent)
+    assert len(got) == len(set(got)) == sent, (len(got), len(set(got)), sent)
+    digest = a.end().split("state digest ")[1].split()[0]
+    b = Instance(config("a")).joined()
+    produce(100)
+    got = wait_for("updates after a restart", triggers, lambda t: len(t) >= sent)
+    assert len(got) == len(set(got)) == sent, (len(got), len(set(got)), sent)
+    after = b.end().split("state digest ")[1].split()[0]
+    assert digest != after
+    # A third one rebuilds the same state from the topics alone, and has nothing to answer.
+    c = Instance(config("a")).joined()
+    assert c.end().split("state digest ")[1].split()[0] == after
+    assert len(triggers()) == sent
+
+
+def test_kill_loses_nothing():
+    a = Instance(config("a")).joined()
+    produce(200)
+    wait_for("some updates", triggers, lambda t: len(t) > sent - 200)
+    a.end(signal.SIGKILL)
+    b = Instance(config("a"))
+    got = wait_for("all updates", lambda: set(triggers()), lambda t: len(t) >= sent)
+    assert len(got) == sent
+    b.joined().end()
+
+
+def test_two_instances_divide_the_work():
+    path = config("a")
+    a = Instance(path).joined()
+    b = Instance(path).joined()
+    produce(400)
+    got = wait_for("all updates", lambda: set(triggers()), lambda t: len(t) >= sent)
+    assert len(got) == sent
+    a.end(signal.SIGKILL)
+    produce(200)
+    got = wait_for("the other's updates", lambda: set(triggers()), lambda t: len(t) >= sent)
+    assert len(got) == sent
+    b.end()
+
+
+def test_poison_is_buried_and_the_next_event_served():
+    a = Instance(config("a")).joined()
+    poison = [b"garbage", b"\x00\x7f\xff\xff\xff", b"\x00\x00\x00\x00\x01\x02", b"\xc3\x01short"]
+    for value in poison:
+        subprocess.run(["kcat", "-b", BROKERS, "-P", "-t", topic("browse"), "-k", "u1", "-D", "\x1e"],
+                       input=value, check=True, timeout=LIMIT_S)
+    produce(50)
+    dead = wait_for("dead letters", lambda: read("dead"), lambda d: len(d) >= len(poison))
+    assert len(dead) == len(poison)
+    for value in poison:
+        assert any(value in v for _, v in dead), value
+    got = wait_for("updates beside them", lambda: set(triggers()), lambda t: len(t) >= sent)
+    assert len(got) == sent
+    assert "%d dead letters" % len(poison) in a.end()
+
+
+def test_forgotten_shopper_leaves_a_null_and_a_receipt():
+    a = Instance(config("a")).joined()
+    produce(20, forget="u3")
+    wait_for("receipt", lambda: read("receipts"), lambda r: len(r) >= 1)
+    nulls = wait_for("null", lambda: [k for k, v in read("recommendations") if v is None],
+                     lambda n: len(n) >= 1)
+    assert nulls == [b"u3"], nulls
+    assert all(b"u3" not in v for _, v in read("receipts"))
+    a.end()
+
+
+def test_old_data_are_refused_with_advice():
+    path = config("old", browse="plain")
+    # Made by the broker on first sight, with its default retention.
+    subprocess.run(["kcat", "-b", BROKERS, "-P", "-t", topic("plain"), "-D", "\x1e"], input=b"x",
+                   timeout=LIMIT_S, check=True)
+    events = os.path.join(folder, "old.jsonl")
+    with open(events, "w") as f:
+        f.write('{"type":"BrowseEvent","event_id":"e","user_id":"u","item_id":"i","action":"VIEW",'
+                '"time":"2010-12-01T08:26:00Z"}\n')
+    refused = kindred("produce", "-c", path, "--in", events, "--quiet", code=1)
+    assert "retention.ms=-1" in refused.stderr and topic("plain") in refused.stderr, refused.stderr
+    found = kindred("topics", "check", "-c", path, code=4).stdout
+    assert "retention.ms is" in found, found
+
+
+def main():
+    tests = [v for k, v in globals().items() if k.startswith("test_")]
+    for test in tests:
+        start = time.monotonic()
+        print(f"{test.__name__} ...", end=" ", flush=True)
+        test()
+        print(f"ok ({time.monotonic() - start:.1f} s)", flush=True)
+    print(f"{len(tests)} passed, 0 failed")
+
+
+if __name__ == "__main__":
+    main()
