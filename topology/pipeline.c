@@ -363,8 +363,11 @@ static kd_rc fill(kd_pipeline *p, kd_err *err)
         kd_str shopper = KD_STR_NULL;
         if (rc == KD_OK && r->type != KD_CATALOG) {
             shopper = kd_recommender_shopper(p->rec, r);
-            if (shopper.p == NULL)
+            if (shopper.p == NULL) {
                 rc = kd_bad(&why, KD_REASON_NO_SHOPPER, "the record names no shopper");
+                kd_err_at(&why, "%s[%d]@%lld", r->pos.topic, r->pos.partition,
+                          (long long)r->pos.offset);
+            }
         } else if (rc == KD_EDATA) {
             p->counts.records++;
         }

@@ -1,0 +1,274 @@
+#!/usr/bin/python3
+"""The command line as scripts see it: help, exit codes, messages, replay's files and digests."""
+
+import gzip
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+
+BIN = os.environ["KINDRED_BIN"]
+FOLDER = tempfile.mkdtemp(prefix="kindred-cli-")
+VERBS = ["demo", "run", "replay", "produce", "generate", "tail", "topics", "schemas", "config",
+         "version"]
+
+
+def kindred(*args, code=0, env=None, text=None):
+    full = {k: v for k, v in os.environ.items() if not k.startswith("KINDRED_")}
+    full.update(env or {})
+    done = subprocess.run([BIN, *args], capture_output=True, text=True, env=full, input=text,
+                          timeout=120)
+    assert done.returncode == code, f"{args}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def path(name, content=None):
+    full = os.path.join(FOLDER, name)
+    if content is not None:
+        with open(full, "w") as f:
+            f.write(content)
+    return full
+
+
+def browse(user, item, time, action="VIEW", **more):
+    return json.dumps({"type": "BrowseEvent", "event_id": None, "user_id": user, "session_id": None,
+                       "item_id": item, "action": action, "time": time} | more)
+
+
+START = 1700000000000
+LINES = [browse(f"u{k % 4}", f"i{(k * 7) % 5}", START + k * 1000) for k in range(40)]
+EVENTS = path("events.jsonl", "\n".join(LINES) + "\n")
+
+
+def replay(*args, code=0, **more):
+    done = kindred("replay", "--quiet", *args, code=code, **more)
+    digests = re.findall(r"^(output|state) digest ([0-9a-f]{32})$", done.stderr, re.M)
+    return done, dict(digests)
+
+
+def count_in(text, name):
+    return int(re.search(rf"^ *{re.escape(name)} +(\d+)$", text, re.M).group(1))
+
+
+def count(done, name):
+    return count_in(done.stderr, name)
+
+
+def test_help_and_exit_codes():
+    text = kindred("help").stdout
+    for verb in VERBS:
+        assert re.search(rf"^  {verb} ", text, re.M), verb
+        assert "usage: kindred " + verb in kindred(verb, "--help").stdout
+        assert kindred("help", verb).stdout == kindred(verb, "--help").stdout
+    assert "exit codes" in text
+    kindred(code=1)
+    assert "did you mean replay" in kindred("repaly", code=1).stderr
+    assert "did you mean --out" in kindred("replay", "--in", EVENTS, "--ot", "x", code=1).stderr
+    assert "--in FILE is missing" in kindred("replay", code=1).stderr
+    assert "needs a value" in kindred("replay", "--in", code=1).stderr
+
+
+def test_configuration_errors_say_where_and_what():
+    bad = path("bad.yaml", "usercf:\n  neighbours: 50\n  similarity: jacard\n")
+    said = kindred("config", "-c", bad, code=1).stderr
+    assert f"{bad}:3:15" in said and "jaccard|cosine" in said, said
+    said = kindred("config", "-c", path("typo.yaml", "usercf.neighbors: 5\n"), code=1).stderr
+    assert "typo.yaml:1:1" in said and "did you mean usercf.neighbours" in said, said
+    said = kindred("config", "--set", "history.max=0", code=1).stderr
+    assert "1 to 2000" in said and "--set" in said, said
+    said = kindred("config", code=1, env={"KINDRED_USERCF_K": "3"}).stderr
+    assert "KINDRED_USERCF_K" in said, said
+    kindred("config", "-c", path("broken.yaml", "a: [1\n"), code=1)
+    kindred("config", "-c", path("nosuch.yaml"), code=2)
+    said = kindred("run", "-X", "no.such.property=1", code=1).stderr
+    assert "no.such.property" in said and "-X" in said, said
+
+
+def test_each_origin_is_shown_and_the_later_wins():
+    file = path("ok.yaml", "usercf: {neighbours: 7}\nhistory.max: 9\nprivacy.key: 0123456789abcdef0\n"
+                           "kafka:\n  sasl.password: hunter2\n  client.id: me\n")
+    shown = kindred("config", "-c", file, "--set", "history.max=11",
+                    env={"KINDRED_HISTORY_MAX": "10", "KINDRED_AUDIENCE_MAX": "77"}).stdout
+    row = {line.split()[0]: line.split(None, 2)[1:] for line in shown.splitlines()}
+    assert row["usercf.neighbours"] == ["7", f"{file}:1:22"], row["usercf.neighbours"]
+    assert row["history.max"] == ["11", "--set"]
+    assert row["audience.max"] == ["77", "environment KINDRED_AUDIENCE_MAX"]
+    assert row["recommend.count"] == ["10", "default"]
+    assert row["kafka.client.id"][0] == "me"
+    assert "hunter2" not in shown and "0123456789abcdef0" not in shown
+
+
+def test_every_option_can_be_set_and_read_back():
+    text = kindred("config", "--yaml").stdout
+    back = kindred("config", "--yaml", "-c", path("all.yaml", text)).stdout
+    assert back == text
+    names = re.findall(r"^([a-z_.-]+): ", text, re.M)
+    assert len(names) > 30
+    for name in names:
+        value = re.search(rf'^{re.escape(name)}: "(.*)"$', text, re.M).group(1)
+        row = [line for line in kindred("config", "--set", f"{name}={value}").stdout.splitlines()
+               if line.split()[0] == name]
+        assert row[0].split()[-1] == "--set", row
+
+
+def test_replay_gives_one_line_an_event_in_order():
+    out = path("out.jsonl")
+    done, digests = replay("--in", EVENTS, "--out", out, "--set", "emit=always")
+    with open(out) as f:
+        lines = [json.loads(line) for line in f]
+    assert [u["trigger"]["offset"] for u in lines] == list(range(40))
+    assert all(u["trigger"]["topic"] == "events.jsonl" and u["trigger"]["partition"] == 0 and
+               u["trigger"]["event_id"] is None for u in lines)
+    assert set(lines[0]) == {"shopper_id", "time", "state_time", "trigger", "items"}
+    for u in lines:
+        scores = [(-i["score"], i["item_id"]) for i in u["items"]]
+        assert scores == sorted(scores)
+        for i in u["items"]:
+            assert sum(i["parts"].values()) == i["score"]
+    assert set(digests) == {"output", "state"}
+    assert count(done, "records") == 40 and count(done, "updates") == 40
+    piped = replay("--in", EVENTS, "--out", "-", "--set", "emit=always")[0].stdout
+    with open(out) as f:
+        assert piped == f.read()
+
+
+def test_same_digest_whatever_the_workers_speed_and_packing():
+    base = replay("--in", EVENTS)[1]
+    for workers in ("2", "8"):
+        assert replay("--in", EVENTS, "--set", f"workers={workers}")[1] == base
+    assert replay("--in", EVENTS, "--speed", "1000x")[1] == base
+    packed = path("events.jsonl.gz")
+    with gzip.open(packed, "wt") as f:
+        f.write("\n".join(LINES) + "\n")
+    assert replay("--in", packed)[1]["state"] == base["state"]
+    piped = replay("--in", "-", text="\n".join(LINES) + "\n")[1]
+    assert piped["state"] == base["state"]
+    assert replay("--in", EVENTS, "--set", "history.max=2")[1]["state"] != base["state"]
+
+
+def test_order_of_lines_does_not_change_the_state():
+    turned = path("turned.jsonl", "\n".join(reversed(LINES + LINES[:10])) + "\n")
+    assert replay("--in", turned)[1]["state"] == replay("--in", EVENTS)[1]["state"]
+
+
+def test_files_are_merged_by_time():
+    even, odd = path("even.jsonl", "\n".join(LINES[::2])), path("odd.jsonl", "\n".join(LINES[1::2]))
+    merged = replay("--in", odd, even)[1]
+    again = replay("--in", even, "--in", odd)[1]
+    assert merged == again
+    assert merged["state"] == replay("--in", EVENTS)[1]["state"]
+
+
+def test_on_change_drops_what_says_the_same():
+    twice = path("twice.jsonl", "\n".join(LINES + [browse("u1", "i0", START + 50000 + k)
+                                                   for k in range(5)]) + "\n")
+    all_of_them = count(replay("--in", twice, "--set", "emit=always")[0], "updates")
+    changed = count(replay("--in", twice)[0], "updates")
+    assert 0 < changed < all_of_them
+
+
+BAD = [
+    ("{", "decode|field|framing"), ('{"type":"Nonsense"}', "field"),
+    (browse("u", "i", 1), "time"), (browse("u", "i", 99999999999999), "time"),
+    (browse("u", "", START), "id"), (browse("u", "x" * 600, START), "id"),
+    (browse(None, "i", START), "no-shopper"), (browse("u", "i", START, action="STARE"), "field"),
+    (browse("u", "i", "yesterday"), "time|field"),
+    ('{"type":"PurchaseEvent","user_id":"u","item_id":"i","status":"PAID","price":-1,"time":%d}' %
+     START, "number"),
+]
+
+
+def test_bad_input_loses_nothing_else():
+    mixed = []
+    for k, line in enumerate(LINES):
+        mixed.append(line)
+        if k < len(BAD):
+            mixed.append(BAD[k][0])
+    dead = path("dead.jsonl")
+    file = path("mixed.jsonl", "\n".join(mixed) + "\n")
+    done, digests = replay("--in", file, "--dead-letters", dead)
+    assert count(done, "dead letters") == len(BAD), done.stderr
+    assert digests["state"] == replay("--in", EVENTS)[1]["state"]
+    with open(dead) as f:
+        letters = [json.loads(line) for line in f]
+    assert [d["offset"] for d in letters] == [2 * k + 1 for k in range(len(BAD))]
+    for letter, (line, reason) in zip(letters, BAD):
+        assert re.fullmatch(reason, letter["reason"]), (letter, reason)
+        assert letter["value"] == line and letter["topic"] == "mixed.jsonl"
+        assert "mixed.jsonl" in letter["message"], letter
+    replay("--in", file, "--max-dead-letters", str(len(BAD)))
+    said = kindred("replay", "--quiet", "--in", file, "--max-dead-letters", "3", code=3).stderr
+    assert "more than 3 dead letters" in said
+
+
+def test_forgetting_in_a_file():
+    forget = json.dumps({"type": "ForgetRequest", "request_id": "r", "shopper_id": "u1",
+                         "time": START + 60000})
+    file = path("forget.jsonl", "\n".join(LINES + [forget, LINES[1]]) + "\n")
+    done, _ = replay("--in", file, "--out", "-")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {"shopper_id": "u1", "forgotten": True} in lines
+    assert count(done, "forget requests") == 1 and count(done, "refused") == 1
+    hers = [line for line in LINES if '"u1"' in line]
+    never = path("never.jsonl", "\n".join([x for x in LINES if x not in hers] + [forget]) + "\n")
+    assert replay("--in", file)[1]["state"] == replay("--in", never)[1]["state"]
+
+
+def test_now_refuses_the_future():
+    done, _ = replay("--in", EVENTS, "--now", "2023-11-14T22:13:30Z")
+    assert count(done, "dead letters") == 29
+
+
+def test_generate_is_deterministic_and_replays():
+    a, b = path("a.jsonl"), path("b.jsonl")
+    flags = ["--shoppers", "50", "--items", "40", "--events", "2000", "--seed", "5"]
+    kindred("generate", *flags, "--out", a)
+    kindred("generate", *flags, "--out", b)
+    with open(a) as f, open(b) as g:
+        assert f.read() == g.read()
+    done, _ = replay("--in", a, "--verify", "--table")
+    assert "state verified: yes" in done.stderr and count(done, "dead letters") == 0
+    avro = path("a.avro")
+    replay("--in", a, "--out", avro)
+    with open(avro, "rb") as f:
+        assert f.read(4) == b"Obj\x01"
+
+
+def test_a_signal_ends_a_paced_replay_in_order():
+    out = path("paced.jsonl")
+    process = subprocess.Popen([BIN, "replay", "--in", EVENTS, "--speed", "0.01x", "--set",
+                                "epoch.max=1", "--out", out], stderr=subprocess.PIPE, text=True)
+    while not os.path.exists(out):  # it has started, and holds the second record back
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, (process.returncode, err)
+    assert "output digest" in err and count_in(err, "updates") <= 2, err
+
+
+def test_disk_full_is_said():
+    if not os.path.exists("/dev/full"):
+        return
+    said = kindred("replay", "--quiet", "--in", EVENTS, "--out", "/dev/full", code=2).stderr
+    assert "/dev/full" in said
+
+
+def main():
+    tests = [v for k, v in globals().items() if k.startswith("test_")]
+    failed = 0
+    for test in tests:
+        try:
+            test()
+            print(f"{test.__name__} ok", flush=True)
+        except AssertionError as e:
+            failed += 1
+            print(f"{test.__name__} FAILED: {str(e)[:2000]} (line {e.__traceback__.tb_next.tb_lineno})", flush=True)
+    print(f"{len(tests) - failed} passed, {failed} failed")
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()
