@@ -1,6 +1,7 @@
 """Subjects of commits: 'room: what changes', at most 60 characters; merges are as git writes them."""
 
 import re
+import shutil
 import sys
 
 from common import ROOT, SKIP, expect, finish, run
@@ -16,7 +17,8 @@ def fault_of(subject):
 
 def main():
     expect(fault_of("whatever") and fault_of("base: " + "x" * 60) and not fault_of("base: add heaps"), "fault_of")
-    done = run("git", "log", "--format=%h %s") if (ROOT / ".git").exists() else None
+    is_there = (ROOT / ".git").exists() and shutil.which("git")
+    done = run("git", "log", "--format=%h %s") if is_there else None
     if not done or done.returncode != 0:
         print("skipped: no history here")
         sys.exit(SKIP)
