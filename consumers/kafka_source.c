@@ -189,7 +189,11 @@ static kd_rc make_consumer(kafka_source *k, const kd_kafka_source_options *o, bo
     char group[300];
     snprintf(group, sizeof group, "%s%s", o->group_id, is_reader ? ".reader" : "");
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    kd_rc rc = set(conf, "queued.max.messages.kbytes", "65536", own, err);
+    kd_rc rc = set(conf, "queued.max.messages.kbytes", "131072", own, err);
+    /* librdkafka 2.0 looks away for a second when a partition has this many waiting: the bytes above
+     * are the bound, or a replay would stand still between bursts. */
+    if (rc == KD_OK)
+        rc = set(conf, "queued.min.messages", "1000000", own, err);
     if (rc == KD_OK) /* a small request must not wait for the acknowledgement of the one before */
         rc = set(conf, "socket.nagle.disable", "true", own, err);
     for (size_t p = 0; rc == KD_OK && p < o->n_properties; p++)
