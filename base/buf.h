@@ -7,9 +7,9 @@
 #include "base/kd.h"
 
 typedef struct kd_buf {
-    char *p;    /* owned */
-    size_t n;   /* bytes used */
-    size_t cap; /* bytes allocated */
+    char *p;     /* owned */
+    size_t n;    /* bytes used */
+    size_t cap;  /* bytes allocated */
     bool failed; /* an append ran out of memory; sticky until kd_buf_clear */
 } kd_buf;
 

@@ -39,17 +39,17 @@ const char *kd_rc_name(kd_rc rc);
 /* Why a record went to the dead letters: the stable code that readers of the topic switch on. */
 #define KD_REASON_MAP(X)                                                                           \
     X(KD_REASON_NONE, "none")                                                                      \
-    X(KD_REASON_FRAMING, "framing")             /* no known wire format */                         \
-    X(KD_REASON_SCHEMA, "schema")               /* unknown or incompatible writer's schema */      \
-    X(KD_REASON_DECODE, "decode")               /* truncated, trailing or impossible bytes */      \
-    X(KD_REASON_UTF8, "utf8")                   /* a string is not UTF-8 */                        \
-    X(KD_REASON_ID, "id")                       /* empty, over-long or missing id */               \
-    X(KD_REASON_TIME, "time")                   /* before 2000, or later than allowed */           \
-    X(KD_REASON_NUMBER, "number")               /* NaN, infinite, negative or out of range */      \
-    X(KD_REASON_FIELD, "field")                 /* a field is missing or of the wrong type */      \
-    X(KD_REASON_NO_SHOPPER, "no-shopper")       /* neither user nor session where one is needed */ \
-    X(KD_REASON_IGNORED, "ignored")             /* the mapping says: report such rows */           \
-    X(KD_REASON_TOO_LARGE, "too-large")         /* the broker or a limit refuses the size */
+    X(KD_REASON_FRAMING, "framing")       /* no known wire format */                               \
+    X(KD_REASON_SCHEMA, "schema")         /* unknown or incompatible writer's schema */            \
+    X(KD_REASON_DECODE, "decode")         /* truncated, trailing or impossible bytes */            \
+    X(KD_REASON_UTF8, "utf8")             /* a string is not UTF-8 */                              \
+    X(KD_REASON_ID, "id")                 /* empty, over-long or missing id */                     \
+    X(KD_REASON_TIME, "time")             /* before 2000, or later than allowed */                 \
+    X(KD_REASON_NUMBER, "number")         /* NaN, infinite, negative or out of range */            \
+    X(KD_REASON_FIELD, "field")           /* a field is missing or of the wrong type */            \
+    X(KD_REASON_NO_SHOPPER, "no-shopper") /* neither user nor session where one is needed */       \
+    X(KD_REASON_IGNORED, "ignored")       /* the mapping says: report such rows */                 \
+    X(KD_REASON_TOO_LARGE, "too-large")   /* the broker or a limit refuses the size */
 
 typedef enum kd_reason {
 #define KD_REASON_ENUM(name, text) name,
@@ -70,10 +70,11 @@ typedef struct kd_err {
     char msg[256];
 } kd_err;
 
-#define KD_CHECK __attribute__((warn_unused_result))
+#define KD_CHECK             __attribute__((warn_unused_result))
 #define KD_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
-/* Fills *err (may be NULL) and returns rc: `return kd_fail(err, KD_EIO, "cannot open %s", path);` */
+/* Fills *err (may be NULL) and returns rc: `return kd_fail(err, KD_EIO, "cannot open %s", path);`
+ */
 kd_rc kd_fail(kd_err *err, kd_rc rc, const char *fmt, ...) KD_PRINTF(3, 4);
 /* The same for a bad record: returns KD_EDATA with its dead-letter reason. */
 kd_rc kd_bad(kd_err *err, kd_reason reason, const char *fmt, ...) KD_PRINTF(3, 4);
@@ -98,7 +99,7 @@ _Noreturn void kd_assert_failed(const char *cond, const char *file, int line);
 
 /* Milliseconds since 1970-01-01 UTC. */
 typedef int64_t kd_ms;
-#define KD_MS_NONE INT64_MIN          /* no time yet */
+#define KD_MS_NONE INT64_MIN             /* no time yet */
 #define KD_MS_2000 INT64_C(946684800000) /* 2000-01-01: the earliest time a record may have */
 #define KD_MS_DAY  INT64_C(86400000)
 
@@ -108,8 +109,8 @@ typedef struct kd_str {
     uint32_t n;
 } kd_str;
 
-#define KD_STR_NULL ((kd_str){NULL, 0})
-#define KD_STR_FMT "%.*s"
+#define KD_STR_NULL   ((kd_str){NULL, 0})
+#define KD_STR_FMT    "%.*s"
 #define KD_STR_ARG(s) (int)(s).n, (s).p ? (s).p : ""
 
 /* Borrows a NUL-terminated string; NULL gives null. */

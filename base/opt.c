@@ -7,26 +7,20 @@
 #include <string.h>
 #include <strings.h>
 
-/* -- reading a value ---------------------------------------------------------------------------- */
+/* -- reading a value ----------------------------------------------------------------------------
+ */
 
 typedef struct unit {
     const char *name;
     double factor;
 } unit;
 
-static const unit durations[] = {{"ms", 1},         {"s", 1000},      {"m", 60000},
-                                 {"h", 3600000},    {"d", 86400000},  {"w", 604800000},
-                                 {"", 1},           {NULL, 0}};
-static const unit bytes[] = {{"k", 1024.0},
-                             {"m", 1048576.0},
-                             {"g", 1073741824.0},
-                             {"t", 1099511627776.0},
-                             {"kb", 1024.0},
-                             {"mb", 1048576.0},
-                             {"gb", 1073741824.0},
-                             {"b", 1},
-                             {"", 1},
-                             {NULL, 0}};
+static const unit durations[] = {{"ms", 1},       {"s", 1000},      {"m", 60000}, {"h", 3600000},
+                                 {"d", 86400000}, {"w", 604800000}, {"", 1},      {NULL, 0}};
+static const unit bytes[] = {
+    {"k", 1024.0},  {"m", 1048576.0},  {"g", 1073741824.0},  {"t", 1099511627776.0},
+    {"kb", 1024.0}, {"mb", 1048576.0}, {"gb", 1073741824.0}, {"b", 1},
+    {"", 1},        {NULL, 0}};
 
 /* A number with a unit of the table; false if it is none, or does not fit an int64 exactly. */
 static bool parse_units(const char *text, const unit *units, int64_t *out)
@@ -141,7 +135,8 @@ static bool parse(const kd_opt *opt, const char *text, int64_t *i, double *d)
     return ok;
 }
 
-/* -- the table ---------------------------------------------------------------------------------- */
+/* -- the table ----------------------------------------------------------------------------------
+ */
 
 const kd_opt_value *kd_opt_find(const kd_opt_values *v, const char *name)
 {

@@ -20,7 +20,7 @@ typedef enum kd_opt_type {
 } kd_opt_type;
 
 typedef struct kd_opt {
-    const char *name;    /* NULL ends the table */
+    const char *name; /* NULL ends the table */
     kd_opt_type type;
     const char *dflt;    /* written as a user would write it */
     double min, max;     /* inclusive, for numbers; 0,0 = unbounded */
@@ -32,7 +32,7 @@ typedef struct kd_opt_value {
     const kd_opt *opt;
     int64_t i;
     double d;
-    char *s;       /* owned; STRING, and the text as given for all types */
+    char *s;        /* owned; STRING, and the text as given for all types */
     char from[160]; /* "default", "kindred.yaml:3:14", "environment KINDRED_X", "--set" */
 } kd_opt_value;
 

@@ -17,8 +17,8 @@ enum {
 typedef struct slab {
     uint32_t class_no;
     uint32_t live;
-    uint32_t fresh; /* blocks never handed out yet start here */
-    uint32_t free_unit; /* first free block's unit number, NONE at the end */
+    uint32_t fresh;      /* blocks never handed out yet start here */
+    uint32_t free_unit;  /* first free block's unit number, NONE at the end */
     uint32_t prev, next; /* in the class's list of slabs with room */
 } slab;
 

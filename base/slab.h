@@ -1,8 +1,9 @@
 /* slab.h - many small blocks behind 32-bit handles, in size classes, given back page by page.
  *
- * State of the pipeline lives here: a handle is half a pointer, a block has no header, and the pages
- * of a slab (64 KiB) whose last block is freed go back to the system. Addresses are taken in regions
- * of REGION_SLABS, so that a big state does not run into the limit of mappings a process may have.
+ * State of the pipeline lives here: a handle is half a pointer, a block has no header, and the
+ * pages of a slab (64 KiB) whose last block is freed go back to the system. Addresses are taken in
+ * regions of REGION_SLABS, so that a big state does not run into the limit of mappings a process
+ * may have.
  *
  * I1  a handle is valid from kd_slab_alloc until kd_slab_release; 0 is "no block"
  * I2  a block's address is stable while the handle is valid
@@ -15,9 +16,9 @@
 #include "base/kd.h"
 
 enum {
-    KD_SLAB_UNIT = 16,            /* bytes; every class size is a multiple */
-    KD_SLAB_SHIFT = 12,           /* units per slab: 2^12, 64 KiB */
-    KD_SLAB_MAX = 48 * 1024,      /* largest block in bytes */
+    KD_SLAB_UNIT = 16,       /* bytes; every class size is a multiple */
+    KD_SLAB_SHIFT = 12,      /* units per slab: 2^12, 64 KiB */
+    KD_SLAB_MAX = 48 * 1024, /* largest block in bytes */
 };
 
 typedef struct kd_slab kd_slab;
@@ -50,8 +51,7 @@ struct kd_slab_view {
 static inline void *kd_slab_ptr(const kd_slab *s, uint32_t h)
 {
     const struct kd_slab_view *v = (const struct kd_slab_view *)(const void *)s;
-    return v->base[h >> KD_SLAB_SHIFT] +
-           (size_t)(h & ((1u << KD_SLAB_SHIFT) - 1)) * KD_SLAB_UNIT;
+    return v->base[h >> KD_SLAB_SHIFT] + (size_t)(h & ((1u << KD_SLAB_SHIFT) - 1)) * KD_SLAB_UNIT;
 }
 
 #endif

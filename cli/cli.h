@@ -30,8 +30,8 @@ typedef enum kd_exit {
 
 typedef struct kd_verb {
     const char *name;
-    const char *summary;  /* one line of `kindred help` */
-    const char *help;     /* flags and examples, without the common flags */
+    const char *summary; /* one line of `kindred help` */
+    const char *help;    /* flags and examples, without the common flags */
     int (*run)(const struct kd_verb *verb, int argc, char **argv, kd_err *err);
 } kd_verb;
 
@@ -43,8 +43,8 @@ const kd_verb *kd_verbs(size_t *out_n);
 /* The exit code that a failure means. */
 kd_exit kd_exit_of(kd_rc rc);
 
-/* Common flags: -c FILE, --set NAME=VALUE, -X PROPERTY=VALUE, --help; they fill the configuration in
- * the right order whatever their order on the line. */
+/* Common flags: -c FILE, --set NAME=VALUE, -X PROPERTY=VALUE, --help; they fill the configuration
+ * in the right order whatever their order on the line. */
 typedef struct kd_common {
     kd_config config;
     bool help;
@@ -52,9 +52,9 @@ typedef struct kd_common {
 
 /* A flag of a verb's own: given once or many times. */
 typedef struct kd_flag {
-    const char *name;  /* without dashes; NULL ends the table */
+    const char *name; /* without dashes; NULL ends the table */
     bool has_value;
-    bool many;         /* takes all the words that follow, too (--in a b c) */
+    bool many;           /* takes all the words that follow, too (--in a b c) */
     const char **values; /* filled: [n]; room for argc of them, from kd_flags_parse's arena */
     int n;
 } kd_flag;

@@ -37,7 +37,8 @@ kd_rc kd_files_open(kd_arena *arena, const kd_flag *flags, kd_source **out, kd_m
     kd_ms latest = kd_clock_wall_ms();
     const char *now = kd_flag_value(flags, "now");
     if (now != NULL && kd_time_parse_iso(kd_str_of(now), &latest, err) != KD_OK)
-        return kd_fail(err, KD_ECONFIG, "--now: \"%s\" is no time such as 2024-01-31T12:00:00Z", now);
+        return kd_fail(err, KD_ECONFIG, "--now: \"%s\" is no time such as 2024-01-31T12:00:00Z",
+                       now);
     kd_file_source_options o = {.paths = in->values,
                                 .n_paths = (size_t)in->n,
                                 .map_path = find_map(arena, kd_flag_value(flags, "map")),

@@ -113,11 +113,10 @@ static kd_rc take_common(int argc, char **argv, int *k, given *g, kd_common *com
         *out = false;
         return KD_OK;
     }
-    const char *value =
-        is_property && word[2] != '\0' ? word + 2
-        : is_set && word[5] == '='     ? word + 6
-        : *k + 1 < argc                ? argv[++*k]
-                                       : NULL;
+    const char *value = is_property && word[2] != '\0' ? word + 2
+                        : is_set && word[5] == '='     ? word + 6
+                        : *k + 1 < argc                ? argv[++*k]
+                                                       : NULL;
     if (value == NULL)
         return kd_fail(err, KD_ECONFIG, "%s needs a value", word);
     if (is_file)
@@ -133,7 +132,8 @@ kd_rc kd_flags_parse(int argc, char **argv, kd_flag *flags, kd_arena *arena, kd_
                      const char ***rest, int *n_rest, kd_err *err)
 {
     *common = (kd_common){0};
-    given g = {.file = getenv("KINDRED_CONFIG"), .set = words(arena, argc),
+    given g = {.file = getenv("KINDRED_CONFIG"),
+               .set = words(arena, argc),
                .property = words(arena, argc)};
     const char **others = words(arena, argc);
     int n_others = 0;
@@ -206,8 +206,8 @@ kd_rc kd_flag_int(const kd_flag *flags, const char *name, int64_t dflt, int64_t 
     char *end;
     long long x = strtoll(text, &end, 10);
     if (end == text || *end != '\0' || x < min)
-        return kd_fail(err, KD_ECONFIG, "--%s: \"%s\" is not a whole number from %lld up", name, text,
-                       (long long)min);
+        return kd_fail(err, KD_ECONFIG, "--%s: \"%s\" is not a whole number from %lld up", name,
+                       text, (long long)min);
     *out = x;
     return KD_OK;
 }

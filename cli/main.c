@@ -6,34 +6,28 @@
 #include "cli/cli.h"
 
 static const kd_verb *const verbs[] = {
-    &kd_verb_demo,
-    &kd_verb_run,
-    &kd_verb_replay,
-    &kd_verb_produce,
-    &kd_verb_generate,
-    &kd_verb_tail,
-    &kd_verb_topics,
-    &kd_verb_schemas,
-    &kd_verb_config,
-    &kd_verb_version,
+    &kd_verb_demo, &kd_verb_run,    &kd_verb_replay,  &kd_verb_produce, &kd_verb_generate,
+    &kd_verb_tail, &kd_verb_topics, &kd_verb_schemas, &kd_verb_config,  &kd_verb_version,
 };
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
 
 static void print_help(FILE *to)
 {
-    fprintf(to, "kindred %s: recommendation updates from a shop's events, as they happen\n\n"
-                "usage: kindred VERB [flags]        kindred VERB --help\n\n",
+    fprintf(to,
+            "kindred %s: recommendation updates from a shop's events, as they happen\n\n"
+            "usage: kindred VERB [flags]        kindred VERB --help\n\n",
             KD_VERSION);
     for (size_t k = 0; k < N_VERBS; k++)
         fprintf(to, "  %-10s %s\n", verbs[k]->name, verbs[k]->summary);
-    fputs("\nevery verb takes\n"
-          "  -c FILE               configuration (YAML)\n"
-          "  --set NAME=VALUE      one option; kindred config lists them\n"
-          "  -X PROPERTY=VALUE     one property of librdkafka\n"
-          "  --help\n"
-          "and every option from the environment: usercf.neighbours is KINDRED_USERCF_NEIGHBOURS\n\n"
-          "exit codes\n",
-          to);
+    fputs(
+        "\nevery verb takes\n"
+        "  -c FILE               configuration (YAML)\n"
+        "  --set NAME=VALUE      one option; kindred config lists them\n"
+        "  -X PROPERTY=VALUE     one property of librdkafka\n"
+        "  --help\n"
+        "and every option from the environment: usercf.neighbours is KINDRED_USERCF_NEIGHBOURS\n\n"
+        "exit codes\n",
+        to);
 #define KD_EXIT_ROW(name, value, text) fprintf(to, "  %3d  %s\n", value, text);
     KD_EXIT_MAP(KD_EXIT_ROW)
 #undef KD_EXIT_ROW
@@ -77,8 +71,8 @@ int main(int argc, char **argv)
         return unknown_verb(is_help ? argv[2] : name);
     char help_flag[] = "--help", *help_argv[] = {help_flag, NULL};
     kd_err err = {0};
-    int code = is_help ? verb->run(verb, 1, help_argv, &err)
-                       : verb->run(verb, argc - 2, argv + 2, &err);
+    int code =
+        is_help ? verb->run(verb, 1, help_argv, &err) : verb->run(verb, argc - 2, argv + 2, &err);
     if (err.msg[0] != '\0')
         fprintf(stderr, "kindred: %s%s%s\n", err.where, err.where[0] == '\0' ? "" : ": ", err.msg);
     return code;

@@ -86,7 +86,8 @@ static void print_range(const kd_opt *o)
 static void print_markdown(const kd_config *c)
 {
     puts("# Options\n\n"
-         "Made by `kindred config --markdown`; a test compares. Set them in the file (`-c`), in the\n"
+         "Made by `kindred config --markdown`; a test compares. Set them in the file (`-c`), in "
+         "the\n"
          "environment (`KINDRED_USERCF_NEIGHBOURS`) or with `--set name=value`; the later wins.\n\n"
          "| option | default | values | meaning |\n|---|---|---|---|");
     for (size_t k = 0; k < c->values.n; k++) {
@@ -96,7 +97,8 @@ static void print_markdown(const kd_config *c)
         print_range(o);
         printf(" | %s |\n", o->help);
     }
-    puts("\nEverything below `kafka:` (or given with `-X`) is a property of librdkafka, passed through.");
+    puts("\nEverything below `kafka:` (or given with `-X`) is a property of librdkafka, passed "
+         "through.");
 }
 
 static int verb_config(const kd_verb *verb, int argc, char **argv, kd_err *err)
@@ -119,5 +121,5 @@ static int verb_config(const kd_verb *verb, int argc, char **argv, kd_err *err)
     return kd_exit_of(rc);
 }
 
-const kd_verb kd_verb_config = {"config", "the effective configuration, and where each value is from",
-                                help, verb_config};
+const kd_verb kd_verb_config = {
+    "config", "the effective configuration, and where each value is from", help, verb_config};

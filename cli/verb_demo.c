@@ -2,8 +2,8 @@
  * the updates as they come out of the output topic.
  *
  * Three hands, as in the field: a thread produces the shop's events at a steady rate, a thread runs
- * the live pipeline, and this one reads the output topic and shows it. Latency is from the moment an
- * event was due to be sent to the moment its update is read.
+ * the live pipeline, and this one reads the output topic and shows it. Latency is from the moment
+ * an event was due to be sent to the moment its update is read.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -50,8 +50,8 @@ typedef struct demo {
     kd_run_options run_options;
     kd_err produce_err, run_err;
     kd_rc produce_rc, run_rc;
-    due *due;            /* [TABLE] */
-    kd_str *titles;      /* [items] in arena; item-<n>'s place is by hash */
+    due *due;       /* [TABLE] */
+    kd_str *titles; /* [items] in arena; item-<n>'s place is by hash */
     uint64_t *title_hash;
     size_t n_titles, cap_titles;
     _Atomic int64_t n_produced;
@@ -64,7 +64,8 @@ typedef struct demo {
     bool is_terminal;
 } demo;
 
-/* -- the shop ------------------------------------------------------------------------------------------ */
+/* -- the shop
+ * ------------------------------------------------------------------------------------------ */
 
 static kd_rc make_source(const demo *d, bool has_catalog, kd_source **out, kd_err *err)
 {
@@ -132,7 +133,8 @@ static int64_t due_of(const demo *d, kd_str event_id)
     }
 }
 
-/* -- the producing thread -------------------------------------------------------------------------------- */
+/* -- the producing thread
+ * -------------------------------------------------------------------------------- */
 
 static void sleep_until(int64_t us)
 {
@@ -181,10 +183,13 @@ static void *produce_main(void *arg)
     kd_source *s = NULL;
     kd_err *err = &d->produce_err;
     kd_rc rc = kd_live_codec(c, &codec, err);
-    kd_kafka_producer_options o = {
-        .topic = {kd_opt_str(&c->values, "topics.browse"), kd_opt_str(&c->values, "topics.purchase"),
-                  kd_opt_str(&c->values, "topics.catalog"), kd_opt_str(&c->values, "topics.forget")},
-        .properties = c->kafka, .n_properties = c->n_kafka, .codec = codec};
+    kd_kafka_producer_options o = {.topic = {kd_opt_str(&c->values, "topics.browse"),
+                                             kd_opt_str(&c->values, "topics.purchase"),
+                                             kd_opt_str(&c->values, "topics.catalog"),
+                                             kd_opt_str(&c->values, "topics.forget")},
+                                   .properties = c->kafka,
+                                   .n_properties = c->n_kafka,
+                                   .codec = codec};
     if (rc == KD_OK)
         rc = kd_kafka_producer_new(&o, &p, err);
     if (rc == KD_OK)
@@ -209,14 +214,18 @@ static void *run_main(void *arg)
     return NULL;
 }
 
-/* -- what is shown ------------------------------------------------------------------------------------- */
+/* -- what is shown
+ * ------------------------------------------------------------------------------------- */
 
 static kd_terminal_options table(demo *d)
 {
     struct winsize w = {0};
     uint32_t width = ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 ? w.ws_col : 0;
-    return (kd_terminal_options){.fd = STDOUT_FILENO, .width = width, .colour = d->is_terminal,
-                                 .title_of = title_of, .title_arg = d};
+    return (kd_terminal_options){.fd = STDOUT_FILENO,
+                                 .width = width,
+                                 .colour = d->is_terminal,
+                                 .title_of = title_of,
+                                 .title_arg = d};
 }
 
 static void show(demo *d, const kd_update *u)
@@ -277,7 +286,8 @@ static void print_totals(demo *d, int64_t elapsed_ms)
     int64_t events = c->views + c->likes + c->carts + c->paid + c->cancelled;
     printf("%s\n", d->is_terminal ? "\r\x1b[K" : "");
     printf("products        %10lld\n", (long long)c->catalog);
-    printf("events          %10lld   (%lld views, %lld carts, %lld purchases, %lld likes, %lld cancelled)\n",
+    printf("events          %10lld   (%lld views, %lld carts, %lld purchases, %lld likes, %lld "
+           "cancelled)\n",
            (long long)events, (long long)c->views, (long long)c->carts, (long long)c->paid,
            (long long)c->likes, (long long)c->cancelled);
     printf("updates read    %10lld\n", (long long)d->n_seen);
@@ -288,7 +298,8 @@ static void print_totals(demo *d, int64_t elapsed_ms)
     printf("dead letters    %10lld\n", (long long)c->dead_letters);
 }
 
-/* -- wiring --------------------------------------------------------------------------------------------- */
+/* -- wiring
+ * --------------------------------------------------------------------------------------------- */
 
 /* @thread pipeline: the first thing that it has to say is that the group gave it its partitions. */
 static void on_notice(void *arg, const char *text)
@@ -308,10 +319,9 @@ static void await_group(demo *d)
 
 static kd_rc make_topics(demo *d, kd_err *err)
 {
-    static const char *const names[] = {"topics.browse",  "topics.purchase",
-                                        "topics.catalog", "topics.forget",
-                                        "topics.recommendations", "topics.dead-letters",
-                                        "topics.receipts"};
+    static const char *const names[] = {
+        "topics.browse",          "topics.purchase",     "topics.catalog", "topics.forget",
+        "topics.recommendations", "topics.dead-letters", "topics.receipts"};
     KD_TRY(kd_mock_cluster_new(&d->cluster, err));
     char text[256];
     snprintf(text, sizeof text, "bootstrap.servers=%s", kd_mock_cluster_bootstrap(d->cluster));
@@ -349,7 +359,9 @@ static kd_rc watch(demo *d, kd_err *err)
     kd_tail *tail = NULL;
     const kd_config *c = &d->common.config;
     kd_tail_options o = {.topic = kd_opt_str(&c->values, "topics.recommendations"),
-                         .properties = c->kafka, .n_properties = c->n_kafka, .from_beginning = true};
+                         .properties = c->kafka,
+                         .n_properties = c->n_kafka,
+                         .from_beginning = true};
     KD_TRY(kd_tail_new(&o, &tail, err));
     const volatile int *stop = kd_stop_on_signals();
     int64_t quiet_since = kd_clock_mono_ms();
@@ -380,8 +392,8 @@ static kd_rc run(demo *d, kd_err *err)
     d->latency_ms = calloc(d->cap_latency + 1, sizeof *d->latency_ms);
     if (d->due == NULL || d->latency_ms == NULL)
         return kd_fail(err, KD_ENOMEM, "no memory for %lld events", (long long)d->events);
-    d->run_options = (kd_run_options){.commit_interval_ms = 100, .on_notice = on_notice,
-                                       .notice_arg = d};
+    d->run_options =
+        (kd_run_options){.commit_interval_ms = 100, .on_notice = on_notice, .notice_arg = d};
     KD_TRY(kd_live_open(&d->live, &d->common.config, &d->run_options, err));
     printf("A shop of %lld shoppers and %lld products; %lld events through an embedded Kafka "
            "cluster.\nEach row is an update as it comes out of the topic `recommendations`.\n\n",

@@ -100,13 +100,18 @@ static kd_rc generate(const kd_flag *flags, kd_err *err)
 static int verb_generate(const kd_verb *verb, int argc, char **argv, kd_err *err)
 {
     kd_flag flags[] = {
-        {.name = "out", .has_value = true},        {.name = "seed", .has_value = true},
-        {.name = "shoppers", .has_value = true},   {.name = "items", .has_value = true},
-        {.name = "events", .has_value = true},     {.name = "start", .has_value = true},
-        {.name = "days", .has_value = true},       {.name = "late-share", .has_value = true},
+        {.name = "out", .has_value = true},
+        {.name = "seed", .has_value = true},
+        {.name = "shoppers", .has_value = true},
+        {.name = "items", .has_value = true},
+        {.name = "events", .has_value = true},
+        {.name = "start", .has_value = true},
+        {.name = "days", .has_value = true},
+        {.name = "late-share", .has_value = true},
         {.name = "duplicate-share", .has_value = true},
         {.name = "anonymous-share", .has_value = true},
-        {.name = "no-catalog"},                    {0},
+        {.name = "no-catalog"},
+        {0},
     };
     kd_arena *arena = kd_arena_new(0);
     kd_common common = {0};

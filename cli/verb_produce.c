@@ -23,7 +23,8 @@ static const char help[] =
     "  --max-dead-letters N    end with exit code 3 when there are more\n"
     "  --now TIME              events after this time are refused (default: the clock)\n"
     "  --quiet                 no progress\n\n"
-    "Records are stamped with their event time. A topic whose retention.ms would drop them at once is\n"
+    "Records are stamped with their event time. A topic whose retention.ms would drop them at once "
+    "is\n"
     "refused: make it with `kindred topics create`, or set retention.ms=-1.\n";
 
 typedef struct produce {
@@ -112,7 +113,7 @@ static kd_rc one(produce *x, kd_err *err)
     if (rc == KD_EDATA) {
         char message[sizeof why.where + sizeof why.msg + 2];
         snprintf(message, sizeof message, "%s: %s", why.where, why.msg);
-        kd_dead_letter d = {r.pos,     why.reason,    message,        r.raw_key,
+        kd_dead_letter d = {r.pos,       why.reason,    message,        r.raw_key,
                             r.raw_value, r.raw_key_len, r.raw_value_len};
         bury(x, &d);
         rc = KD_OK;
@@ -173,8 +174,10 @@ static kd_rc open_all(produce *x, const kd_flag *flags, kd_err *err)
     if (dead != NULL && (x->dead = fopen(dead, "we")) == NULL)
         return kd_fail(err, KD_EIO, "cannot write %s", dead);
     x->now = kd_clock_wall_ms();
-    kd_kafka_producer_options o = {.properties = c->kafka, .n_properties = c->n_kafka,
-                                   .on_refused = on_refused, .refused_arg = x};
+    kd_kafka_producer_options o = {.properties = c->kafka,
+                                   .n_properties = c->n_kafka,
+                                   .on_refused = on_refused,
+                                   .refused_arg = x};
     for (int t = 0; t < KD_RECORD_TYPES; t++) {
         o.topic[t] = x->topic[t] = kd_opt_str(&c->values, names[t]);
         x->retention_ms[t] = INT64_MIN;

@@ -1,4 +1,5 @@
-/* verb_replay.c - yesterday's events from files through the whole pipeline, to files or a terminal. */
+/* verb_replay.c - yesterday's events from files through the whole pipeline, to files or a terminal.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +12,12 @@
 
 static const char help[] =
     "usage: kindred replay --in FILE... [--out FILE|-] [flags]\n\n"
-    "  --in FILE...            events: .jsonl, .csv, .tsv, .avro, each also .gz; - is standard input\n"
-    "  --map MAP.yaml          how columns of CSV become events (shipped: online_retail, retailrocket, ...)\n"
-    "  --out FILE|-            updates as JSON lines (.jsonl, or - for standard output) or Avro (.avro)\n"
+    "  --in FILE...            events: .jsonl, .csv, .tsv, .avro, each also .gz; - is standard "
+    "input\n"
+    "  --map MAP.yaml          how columns of CSV become events (shipped: online_retail, "
+    "retailrocket, ...)\n"
+    "  --out FILE|-            updates as JSON lines (.jsonl, or - for standard output) or Avro "
+    "(.avro)\n"
     "  --table                 a readable table on standard output instead\n"
     "  --dead-letters FILE     bad records as JSON lines\n"
     "  --max-dead-letters N    end with exit code 3 when there are more\n"
@@ -63,7 +67,8 @@ static kd_rc open_sinks(replay *x, const kd_flag *flags, kd_err *err)
     if (rc == KD_OK && kd_flag_given(flags, "table")) {
         const char *columns = getenv("COLUMNS");
         kd_terminal_options to = {.fd = STDOUT_FILENO,
-                                  .width = columns == NULL ? 0 : (uint32_t)strtoul(columns, NULL, 10),
+                                  .width =
+                                      columns == NULL ? 0 : (uint32_t)strtoul(columns, NULL, 10),
                                   .colour = isatty(STDOUT_FILENO) == 1};
         rc = kd_terminal_sink_new(&to, &list[n++], err);
     }
@@ -148,7 +153,8 @@ static void print_stats(const replay *x)
             total = s->value;
     }
     if (interactions > 0)
-        fprintf(stderr, "  %-28s %14.2f\n", "bytes an interaction", (double)total / (double)interactions);
+        fprintf(stderr, "  %-28s %14.2f\n", "bytes an interaction",
+                (double)total / (double)interactions);
 }
 
 static int finish(const replay *x, const kd_flag *flags, int64_t elapsed_ms, kd_rc rc)
@@ -189,8 +195,8 @@ static int run_replay(replay *x, int argc, char **argv, kd_err *err)
     };
     kd_progress_line line;
     kd_progress_line_init(&line);
-    kd_replay_options o = {.on_progress = kd_progress_show, .progress_arg = &line,
-                           .stop = kd_stop_on_signals()};
+    kd_replay_options o = {
+        .on_progress = kd_progress_show, .progress_arg = &line, .stop = kd_stop_on_signals()};
     kd_rc rc = kd_flags_parse(argc, argv, flags, x->arena, &x->common, NULL, NULL, err);
     if (rc == KD_OK && x->common.help) {
         fputs(help, stdout);
@@ -225,5 +231,5 @@ static int verb_replay(const kd_verb *verb, int argc, char **argv, kd_err *err)
     return code;
 }
 
-const kd_verb kd_verb_replay = {"replay", "events from files through the pipeline, to files or a table",
-                                help, verb_replay};
+const kd_verb kd_verb_replay = {
+    "replay", "events from files through the pipeline, to files or a table", help, verb_replay};

@@ -6,7 +6,8 @@
 
 static const char help[] =
     "usage: kindred run [-c kindred.yaml] [-X bootstrap.servers=HOST:PORT] [flags]\n\n"
-    "Reads the event topics, keeps the state, publishes updates; SIGINT or SIGTERM ends it in order.\n"
+    "Reads the event topics, keeps the state, publishes updates; SIGINT or SIGTERM ends it in "
+    "order.\n"
     "  --quiet                 no progress\n"
     "  --stats                 what the state holds, at the end\n";
 

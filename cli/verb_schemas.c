@@ -28,8 +28,8 @@ static const row rows[] = {
     {"topics.receipts", KD_SCHEMA_RECEIPT},
 };
 
-static kd_rc one(kd_registry *r, const char *topic, kd_schema_id schema, bool is_check, int *n_wrong,
-                 kd_err *err)
+static kd_rc one(kd_registry *r, const char *topic, kd_schema_id schema, bool is_check,
+                 int *n_wrong, kd_err *err)
 {
     char subject[300];
     snprintf(subject, sizeof subject, "%s-value", topic);
@@ -68,7 +68,8 @@ static int run(const kd_config *c, const char *what, kd_err *err)
         rc = kd_fail(err, KD_ECONFIG, "schema.registry.url is not set");
     if (rc == KD_OK && strcmp(what, "list") == 0)
         rc = kd_registry_subjects(r, print_subject, NULL, err);
-    for (size_t k = 0; rc == KD_OK && strcmp(what, "list") != 0 && k < sizeof rows / sizeof *rows; k++) {
+    for (size_t k = 0; rc == KD_OK && strcmp(what, "list") != 0 && k < sizeof rows / sizeof *rows;
+         k++) {
         const char *topic = kd_opt_str(&c->values, rows[k].option);
         if (topic[0] != '\0')
             rc = one(r, topic, rows[k].schema, strcmp(what, "check") == 0, &n_wrong, err);
@@ -84,13 +85,15 @@ static int verb_schemas(const kd_verb *verb, int argc, char **argv, kd_err *err)
     int n_rest = 0, code = KD_EXIT_OK;
     kd_arena *arena = kd_arena_new(0);
     kd_common common = {0};
-    kd_rc rc = arena == NULL ? kd_fail(err, KD_ENOMEM, "no memory")
-                             : kd_flags_parse(argc, argv, flags, arena, &common, &rest, &n_rest, err);
+    kd_rc rc = arena == NULL
+                   ? kd_fail(err, KD_ENOMEM, "no memory")
+                   : kd_flags_parse(argc, argv, flags, arena, &common, &rest, &n_rest, err);
     if (rc == KD_OK && common.help) {
         fputs(verb->help, stdout);
     } else if (rc == KD_OK) {
-        bool is_known = n_rest == 1 && (strcmp(rest[0], "register") == 0 ||
-                                        strcmp(rest[0], "check") == 0 || strcmp(rest[0], "list") == 0);
+        bool is_known =
+            n_rest == 1 && (strcmp(rest[0], "register") == 0 || strcmp(rest[0], "check") == 0 ||
+                            strcmp(rest[0], "list") == 0);
         if (is_known)
             code = run(&common.config, rest[0], err);
         else

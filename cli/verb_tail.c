@@ -33,7 +33,8 @@ typedef struct tail {
 static void print_json(tail *t, const kd_tail_message *m, const kd_err *bad)
 {
     kd_buf *b = &t->line;
-    kd_buf_addf(b, "{\"partition\":%d,\"offset\":%lld,\"timestamp\":%lld,\"key\":", (int)m->partition,
+    kd_buf_addf(b,
+                "{\"partition\":%d,\"offset\":%lld,\"timestamp\":%lld,\"key\":", (int)m->partition,
                 (long long)m->offset, (long long)m->ts);
     kd_json_bytes(b, m->key, m->key_len);
     if (bad != NULL) {
@@ -54,8 +55,8 @@ static bool print_row(tail *t, const kd_tail_message *m, const char *name)
     kd_update u;
     size_t frame = ((const unsigned char *)m->value)[0] == 0 ? 5 : 10;
     if (strstr(name, "RecommendationUpdate") == NULL ||
-        kd_update_decode((const char *)m->value + frame, m->value_len - frame, t->arena, &u, NULL) !=
-            KD_OK)
+        kd_update_decode((const char *)m->value + frame, m->value_len - frame, t->arena, &u,
+                         NULL) != KD_OK)
         return false;
     kd_terminal_row(&t->table, &u, &t->line);
     return true;
@@ -94,8 +95,11 @@ static kd_rc read_topic(tail *t, const kd_flag *flags, const char *topic, kd_err
     bool until_end = kd_flag_given(flags, "until-end");
     if (from != NULL && strcmp(from, "beginning") != 0 && strcmp(from, "end") != 0)
         return kd_fail(err, KD_ECONFIG, "--from: \"%s\" is not beginning or end", from);
-    kd_tail_options o = {.topic = topic, .properties = c->kafka, .n_properties = c->n_kafka,
-                         .from_beginning = from != NULL ? strcmp(from, "beginning") == 0 : until_end};
+    kd_tail_options o = {.topic = topic,
+                         .properties = c->kafka,
+                         .n_properties = c->n_kafka,
+                         .from_beginning =
+                             from != NULL ? strcmp(from, "beginning") == 0 : until_end};
     kd_tail *consumer = NULL;
     KD_TRY(kd_live_codec(c, &t->codec, err));
     KD_TRY(kd_tail_new(&o, &consumer, err));

@@ -81,9 +81,10 @@ static kd_rc check(kd_kafka_admin *a, const kd_opt_values *v, int *n_wrong, kd_e
         }
         if (topics[k].is_input && topics[k].is_keyed_by_shopper) {
             if (want != 0 && n != want) {
-                printf("%-24s has %d partitions; %d, as its sisters have, is right: one shopper has "
-                       "one owner\n",
-                       name, n, want);
+                printf(
+                    "%-24s has %d partitions; %d, as its sisters have, is right: one shopper has "
+                    "one owner\n",
+                    name, n, want);
                 (*n_wrong)++;
             }
             want = want == 0 ? n : want;
@@ -115,15 +116,15 @@ static int run(const kd_common *common, const kd_flag *flags, const char *what, 
 
 static int verb_topics(const kd_verb *verb, int argc, char **argv, kd_err *err)
 {
-    kd_flag flags[] = {{.name = "partitions", .has_value = true},
-                       {.name = "replication", .has_value = true},
-                       {0}};
+    kd_flag flags[] = {
+        {.name = "partitions", .has_value = true}, {.name = "replication", .has_value = true}, {0}};
     const char **rest = NULL;
     int n_rest = 0, code = KD_EXIT_OK;
     kd_arena *arena = kd_arena_new(0);
     kd_common common = {0};
-    kd_rc rc = arena == NULL ? kd_fail(err, KD_ENOMEM, "no memory")
-                             : kd_flags_parse(argc, argv, flags, arena, &common, &rest, &n_rest, err);
+    kd_rc rc = arena == NULL
+                   ? kd_fail(err, KD_ENOMEM, "no memory")
+                   : kd_flags_parse(argc, argv, flags, arena, &common, &rest, &n_rest, err);
     if (rc == KD_OK && common.help) {
         fputs(verb->help, stdout);
     } else if (rc == KD_OK) {

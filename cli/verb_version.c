@@ -16,4 +16,5 @@ static int verb_version(const kd_verb *verb, int argc, char **argv, kd_err *err)
     return KD_EXIT_OK;
 }
 
-const kd_verb kd_verb_version = {"version", "the version", "usage: kindred version\n", verb_version};
+const kd_verb kd_verb_version = {"version", "the version", "usage: kindred version\n",
+                                 verb_version};

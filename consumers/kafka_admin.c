@@ -126,14 +126,14 @@ kd_rc kd_kafka_topic_create(kd_kafka_admin *a, const kd_topic_spec *t, bool *out
     size_t n = 0;
     const rd_kafka_topic_result_t **results =
         rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &n);
-    rd_kafka_resp_err_t e = n == 1 ? rd_kafka_topic_result_error(results[0])
-                                   : RD_KAFKA_RESP_ERR_UNKNOWN;
+    rd_kafka_resp_err_t e =
+        n == 1 ? rd_kafka_topic_result_error(results[0]) : RD_KAFKA_RESP_ERR_UNKNOWN;
     kd_rc rc = KD_OK;
     *out_made = e == RD_KAFKA_RESP_ERR_NO_ERROR;
     if (e != RD_KAFKA_RESP_ERR_NO_ERROR && e != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
         const char *why = n == 1 ? rd_kafka_topic_result_error_string(results[0]) : NULL;
-        rc = kd_fail(err, e == RD_KAFKA_RESP_ERR_INVALID_CONFIG ? KD_ECONFIG : rc_of(e), "topic %s: %s",
-                     t->name, why == NULL ? rd_kafka_err2str(e) : why);
+        rc = kd_fail(err, e == RD_KAFKA_RESP_ERR_INVALID_CONFIG ? KD_ECONFIG : rc_of(e),
+                     "topic %s: %s", t->name, why == NULL ? rd_kafka_err2str(e) : why);
     }
     rd_kafka_event_destroy(event);
     return rc;
@@ -195,7 +195,8 @@ kd_rc kd_kafka_topic_await(kd_kafka_admin *a, const char *name, int64_t timeout_
     }
 }
 
-/* -- the embedded cluster ---------------------------------------------------------------------------- */
+/* -- the embedded cluster
+ * ---------------------------------------------------------------------------- */
 
 struct kd_mock_cluster {
     rd_kafka_t *rk;

@@ -17,7 +17,7 @@ void kd_kafka_admin_free(kd_kafka_admin *a);
 typedef struct kd_topic_spec {
     const char *name;
     int partitions;
-    int replication; /* -1 = the broker's default */
+    int replication;           /* -1 = the broker's default */
     const char *const *config; /* name, value, name, value ..., NULL; nullable */
 } kd_topic_spec;
 
@@ -25,7 +25,8 @@ typedef struct kd_topic_spec {
 KD_CHECK kd_rc kd_kafka_topic_create(kd_kafka_admin *a, const kd_topic_spec *t, bool *out_made,
                                      kd_err *err);
 /* The number of partitions; 0 if the topic does not exist. */
-KD_CHECK kd_rc kd_kafka_topic_partitions(kd_kafka_admin *a, const char *name, int *out, kd_err *err);
+KD_CHECK kd_rc kd_kafka_topic_partitions(kd_kafka_admin *a, const char *name, int *out,
+                                         kd_err *err);
 /* A topic's effective configuration value, "" if there is none of that name. */
 KD_CHECK kd_rc kd_kafka_topic_config(kd_kafka_admin *a, const char *name, const char *property,
                                      char *out, size_t cap, kd_err *err);

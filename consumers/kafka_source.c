@@ -11,7 +11,7 @@
 
 enum {
     BATCH = 1024,
-    CALL_MS = 5000,      /* of blocking calls at start and on assignment */
+    CALL_MS = 5000,        /* of blocking calls at start and on assignment */
     PAUSE_AFTER_MS = 2000, /* of back-pressure; a short one is met by not asking for more */
 };
 
@@ -21,8 +21,8 @@ typedef struct part {
     int64_t next;        /* offset after the last record handed out; -1 = none yet */
     int64_t answer_from; /* of an owned partition: records before it were answered */
     int64_t low_at_start, end_at_start;
-    int64_t marked;      /* to be committed, -1 = nothing */
-    int64_t committed;   /* last given to the member */
+    int64_t marked;    /* to be committed, -1 = nothing */
+    int64_t committed; /* last given to the member */
     bool is_owned, is_caught_up;
 } part;
 
@@ -74,7 +74,8 @@ static part *find_part(kafka_source *k, const char *topic, int32_t number)
     return NULL;
 }
 
-/* -- the group: @thread loop, from rd_kafka_consumer_poll(member) --------------------------------- */
+/* -- the group: @thread loop, from rd_kafka_consumer_poll(member) ---------------------------------
+ */
 
 static bool is_event(kd_record_type t)
 {
@@ -123,9 +124,7 @@ static void gain(kafka_source *k, rd_kafka_topic_partition_list_t *list)
         p->is_owned = true;
         p->marked = -1;
         p->committed = is_known ? committed : -1;
-        p->answer_from = is_known          ? committed
-                         : k->start_latest ? p->end_at_start
-                                           : p->low_at_start;
+        p->answer_from = is_known ? committed : k->start_latest ? p->end_at_start : p->low_at_start;
         if (p->next > p->answer_from)
             seek_back(k, p, p->answer_from);
         list->elems[i].offset = RD_KAFKA_OFFSET_END;
@@ -169,7 +168,8 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
     (void)text;
 }
 
-/* -- start ------------------------------------------------------------------------------------------ */
+/* -- start
+ * ------------------------------------------------------------------------------------------ */
 
 static kd_rc set(rd_kafka_conf_t *conf, const char *name, const char *value, const char *from,
                  kd_err *err)
@@ -190,8 +190,8 @@ static kd_rc make_consumer(kafka_source *k, const kd_kafka_source_options *o, bo
     snprintf(group, sizeof group, "%s%s", o->group_id, is_reader ? ".reader" : "");
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     kd_rc rc = set(conf, "queued.max.messages.kbytes", "131072", own, err);
-    /* librdkafka 2.0 looks away for a second when a partition has this many waiting: the bytes above
-     * are the bound, or a replay would stand still between bursts. */
+    /* librdkafka 2.0 looks away for a second when a partition has this many waiting: the bytes
+     * above are the bound, or a replay would stand still between bursts. */
     if (rc == KD_OK)
         rc = set(conf, "queued.min.messages", "1000000", own, err);
     if (rc == KD_OK) /* a small request must not wait for the acknowledgement of the one before */
@@ -257,10 +257,11 @@ static kd_rc find_partitions(kafka_source *k, kd_err *err)
     static const kd_record_type keyed[] = {KD_PURCHASE, KD_FORGET};
     for (size_t i = 0; i < sizeof keyed / sizeof *keyed; i++)
         if (n[KD_BROWSE] > 0 && n[keyed[i]] > 0 && n[keyed[i]] != n[KD_BROWSE])
-            return kd_fail(err, KD_ECONFIG,
-                           "%s has %d partitions and %s has %d; topics that are keyed by shopper must "
-                           "have the same number",
-                           k->topic[KD_BROWSE], n[KD_BROWSE], k->topic[keyed[i]], n[keyed[i]]);
+            return kd_fail(
+                err, KD_ECONFIG,
+                "%s has %d partitions and %s has %d; topics that are keyed by shopper must "
+                "have the same number",
+                k->topic[KD_BROWSE], n[KD_BROWSE], k->topic[keyed[i]], n[keyed[i]]);
     free(k->parts);
     k->parts = calloc((size_t)total + 1, sizeof *k->parts);
     if (k->parts == NULL)
@@ -268,8 +269,8 @@ static kd_rc find_partitions(kafka_source *k, kd_err *err)
     k->n_parts = total;
     for (int t = 0; t < KD_RECORD_TYPES; t++)
         for (int i = 0; i < n[t]; i++)
-            k->parts[k->first[t] + i] = (part){.type = (kd_record_type)t, .number = i, .next = -1,
-                                               .marked = -1, .committed = -1};
+            k->parts[k->first[t] + i] = (part){
+                .type = (kd_record_type)t, .number = i, .next = -1, .marked = -1, .committed = -1};
     return KD_OK;
 }
 
@@ -303,8 +304,8 @@ static kd_rc start(kd_source *s, kd_err *err)
     for (int i = 0; i < k->n_parts; i++) {
         part *p = &k->parts[i];
         int64_t low = 0, high = 0;
-        rd_kafka_resp_err_t rc = rd_kafka_query_watermark_offsets(
-            k->reader, k->topic[p->type], p->number, &low, &high, CALL_MS);
+        rd_kafka_resp_err_t rc = rd_kafka_query_watermark_offsets(k->reader, k->topic[p->type],
+                                                                  p->number, &low, &high, CALL_MS);
         if (rc != RD_KAFKA_RESP_ERR_NO_ERROR)
             return kd_fail(err, KD_RETRY, "%s[%d]: %s", k->topic[p->type], p->number,
                            rd_kafka_err2str(rc));
@@ -324,7 +325,8 @@ static kd_rc start(kd_source *s, kd_err *err)
     return KD_OK;
 }
 
-/* -- handing out -------------------------------------------------------------------------------------- */
+/* -- handing out
+ * -------------------------------------------------------------------------------------- */
 
 static int64_t lag_of(const kafka_source *k)
 {
@@ -369,8 +371,8 @@ static void serve_member(kafka_source *k)
         rd_kafka_message_t *m = rd_kafka_consumer_poll(k->member, 0);
         if (m == NULL)
             return;
-        if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR && m->err != RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED &&
-            !k->is_away)
+        if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR &&
+            m->err != RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED && !k->is_away)
             notice(k, "group: %s", rd_kafka_message_errstr(m));
         rd_kafka_message_destroy(m);
     }
@@ -391,8 +393,9 @@ static kd_rc take_event(kafka_source *k, const rd_kafka_message_t *m, kd_err *er
     if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF && p != NULL) {
         p->is_caught_up = true;
     } else if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET && k->stop_out_of_range) {
-        return kd_fail(err, KD_EIO, "%s[%d]: the position is no longer on the broker, and "
-                                    "offset.out-of-range is stop",
+        return kd_fail(err, KD_EIO,
+                       "%s[%d]: the position is no longer on the broker, and "
+                       "offset.out-of-range is stop",
                        p == NULL ? "?" : k->topic[p->type], m->partition);
     } else {
         notice(k, "%s", rd_kafka_message_errstr(m));
@@ -482,7 +485,8 @@ static void release(kd_source *s)
     kd_arena_reset(k->arena);
 }
 
-/* -- positions ------------------------------------------------------------------------------------------ */
+/* -- positions
+ * ------------------------------------------------------------------------------------------ */
 
 static void mark(kd_source *s, const kd_pos *pending)
 {
@@ -529,7 +533,8 @@ static kd_rc commit(kd_source *s, kd_err *err)
     return commit_marked(k, true);
 }
 
-/* -- the rest -------------------------------------------------------------------------------------------- */
+/* -- the rest
+ * -------------------------------------------------------------------------------------------- */
 
 static void pause_source(kd_source *s, bool is_paused)
 {

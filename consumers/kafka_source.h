@@ -2,10 +2,11 @@
  *
  * Two consumers (DESIGN section 5): the *reader* assigns every partition of the event topics, from
  * the oldest record on, and is the only one that fetches: each instance builds the whole state. The
- * *member* subscribes in the group, fetches nothing, and serves for ownership and committed offsets.
- * A record is to be answered (record.emit) if its partition is owned and it is at or past the offset
- * from which on nobody has answered. When a partition is gained whose committed offset is behind the
- * reader, the reader goes back: state is a set, so what is applied again changes nothing.
+ * *member* subscribes in the group, fetches nothing, and serves for ownership and committed
+ * offsets. A record is to be answered (record.emit) if its partition is owned and it is at or past
+ * the offset from which on nobody has answered. When a partition is gained whose committed offset
+ * is behind the reader, the reader goes back: state is a set, so what is applied again changes
+ * nothing.
  *
  * I1  catalogue and forget topics are read to their end before events are handed out
  * I2  the instance joins the group when its lag is at most ready_lag
@@ -24,11 +25,11 @@ typedef struct kd_kafka_source_options {
     const char *group_id;
     const kd_property *properties; /* librdkafka's; bootstrap.servers among them */
     size_t n_properties;
-    kd_codec *codec;          /* borrowed while the source lives */
-    bool start_latest;        /* a group without committed offsets answers only what comes from now on */
-    bool stop_out_of_range;   /* a position that the broker no longer has ends the run; else: go on
-                                 from the oldest */
-    int64_t ready_lag;        /* records */
+    kd_codec *codec;   /* borrowed while the source lives */
+    bool start_latest; /* a group without committed offsets answers only what comes from now on */
+    bool stop_out_of_range; /* a position that the broker no longer has ends the run; else: go on
+                               from the oldest */
+    int64_t ready_lag;      /* records */
     void (*on_notice)(void *arg, const char *text); /* nullable; one line when something changes */
     void *notice_arg;
 } kd_kafka_source_options;

@@ -28,11 +28,12 @@ static kd_rc make_consumer(kd_tail *t, const kd_tail_options *o, kd_err *err)
     char text[256];
     const char *from = "kindred's own";
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    const char *const own[][2] = {{"group.id", "kindred.tail"}, /* never joined: assign needs a name */
-                                  {"enable.auto.commit", "false"},
-                                  {"fetch.wait.max.ms", "20"},
-                                  {"socket.nagle.disable", "true"},
-                                  {"enable.partition.eof", "true"}};
+    const char *const own[][2] = {
+        {"group.id", "kindred.tail"}, /* never joined: assign needs a name */
+        {"enable.auto.commit", "false"},
+        {"fetch.wait.max.ms", "20"},
+        {"socket.nagle.disable", "true"},
+        {"enable.partition.eof", "true"}};
     rd_kafka_conf_res_t rc = RD_KAFKA_CONF_OK;
     for (size_t k = 0; rc == RD_KAFKA_CONF_OK && k < sizeof own / sizeof *own; k++)
         rc = rd_kafka_conf_set(conf, own[k][0], own[k][1], text, sizeof text);
@@ -151,8 +152,9 @@ kd_rc kd_tail_poll(kd_tail *t, int timeout_ms, void (*each)(void *arg, const kd_
                 rc = kd_fail(err, KD_EIO, "%s", rd_kafka_message_errstr(m));
         } else {
             rd_kafka_timestamp_type_t kind;
-            kd_tail_message x = {m->partition, m->offset, rd_kafka_message_timestamp(m, &kind),
-                                 m->key, m->payload, m->key_len, m->len};
+            kd_tail_message x = {m->partition, m->offset,  rd_kafka_message_timestamp(m, &kind),
+                                 m->key,       m->payload, m->key_len,
+                                 m->len};
             each(arg, &x);
             reached(t, m->partition, m->offset + 1);
             any = true;

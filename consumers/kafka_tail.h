@@ -27,8 +27,8 @@ typedef struct kd_tail_message {
 /* KD_ECONFIG: no such topic, or a refused property; KD_RETRY: no broker. */
 KD_CHECK kd_rc kd_tail_new(const kd_tail_options *o, kd_tail **out, kd_err *err);
 void kd_tail_free(kd_tail *t);
-/* Waits at most timeout_ms for messages and gives each to the callback. KD_AGAIN: none came; KD_END:
- * none came and every partition has been read to the end that it had when reading began. */
+/* Waits at most timeout_ms for messages and gives each to the callback. KD_AGAIN: none came;
+ * KD_END: none came and every partition has been read to the end that it had when reading began. */
 KD_CHECK kd_rc kd_tail_poll(kd_tail *t, int timeout_ms,
                             void (*each)(void *arg, const kd_tail_message *m), void *arg,
                             kd_err *err);

@@ -15,11 +15,11 @@
  * release() gives back the memory behind every record handed out so far. The pipeline calls it
  * between epochs and copies the one record it may have pushed back.
  * mark(), called between epochs, notes the position after the last record handed out of each
- * partition; `pending` (nullable) is the one that the pipeline pushed back and has not worked on: its
- * partition is noted up to it. commit() makes the noted positions durable (asynchronously where the
- * outside allows it). Between the two the runtime waits until everything written before the mark is
- * durable. Without mark() commit() is for the last released records, and called only when nothing is
- * under way. Sources without positions leave both NULL.
+ * partition; `pending` (nullable) is the one that the pipeline pushed back and has not worked on:
+ * its partition is noted up to it. commit() makes the noted positions durable (asynchronously where
+ * the outside allows it). Between the two the runtime waits until everything written before the
+ * mark is durable. Without mark() commit() is for the last released records, and called only when
+ * nothing is under way. Sources without positions leave both NULL.
  *
  * @thread loop; only the wake callback may be called from another thread.
  */
@@ -32,8 +32,8 @@ typedef struct kd_source kd_source;
 
 /* What progress lines show; -1 = unknown. */
 typedef struct kd_progress {
-    int64_t records; /* handed out */
-    int64_t lag;     /* records behind the end, live sources */
+    int64_t records;                 /* handed out */
+    int64_t lag;                     /* records behind the end, live sources */
     int64_t done_bytes, total_bytes; /* files */
 } kd_progress;
 
@@ -47,7 +47,7 @@ typedef struct kd_source_kind {
     void (*set_wake)(kd_source *s, void (*wake)(void *), void *arg); /* NULL: pull only */
     void (*progress)(const kd_source *s, kd_progress *out);
     void (*close)(kd_source *s);
-    void (*mark)(kd_source *s, const kd_pos *pending);               /* NULL: see commit */
+    void (*mark)(kd_source *s, const kd_pos *pending); /* NULL: see commit */
 } kd_source_kind;
 
 struct kd_source {

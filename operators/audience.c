@@ -295,8 +295,7 @@ void kd_posting_remove(const kd_posting_ctx *x, kd_posting *p, uint32_t u, kd_ms
         close_dir(p);
 }
 
-void kd_posting_move(const kd_posting_ctx *x, kd_posting *p, uint32_t u, kd_ms old_time,
-                     kd_ms time)
+void kd_posting_move(const kd_posting_ctx *x, kd_posting *p, uint32_t u, kd_ms old_time, kd_ms time)
 {
     if (time > old_time) { /* the most recent shopper again: nothing moves */
         kd_chunk *c = p->dir == NULL ? NULL : &p->dir[p->n_dir - 1];

@@ -18,27 +18,27 @@
 #include "operators/history.h"
 
 typedef struct kd_chunk {
-    kd_ms time;      /* of the first slot */
-    uint32_t first;  /* first slot */
+    kd_ms time;     /* of the first slot */
+    uint32_t first; /* first slot */
     uint32_t block;
     uint16_t n, cap;
 } kd_chunk;
 
 typedef struct kd_posting {
-    kd_chunk *dir;  /* owned; NULL while there is one chunk */
-    uint32_t n;     /* |P(i)| */
+    kd_chunk *dir;           /* owned; NULL while there is one chunk */
+    uint32_t n;              /* |P(i)| */
     uint32_t n_dir, cap_dir; /* chunks */
-    uint32_t block; /* the one chunk, if dir == NULL */
-    uint16_t cap;   /* of that chunk */
+    uint32_t block;          /* the one chunk, if dir == NULL */
+    uint16_t cap;            /* of that chunk */
 } kd_posting;
 
 /* What a posting list needs to know of its surroundings. */
 typedef struct kd_posting_ctx {
-    kd_slab *slab;             /* chunks */
-    uint32_t *spare;           /* a full-size block that room() puts aside for a split; 0 = none */
-    const kd_histories *hist;  /* times of postings */
-    const kd_ids *shoppers;    /* order at equal times */
-    uint32_t item;             /* whose list it is */
+    kd_slab *slab;            /* chunks */
+    uint32_t *spare;          /* a full-size block that room() puts aside for a split; 0 = none */
+    const kd_histories *hist; /* times of postings */
+    const kd_ids *shoppers;   /* order at equal times */
+    uint32_t item;            /* whose list it is */
 } kd_posting_ctx;
 
 /* Makes sure that one insert cannot fail. KD_ENOMEM leaves the list as it was. */

@@ -13,8 +13,8 @@
 typedef struct kd_expiry {
     uint32_t *heap; /* [cap_heap] slots */
     uint32_t n, cap_heap;
-    kd_ms *key;     /* [cap_slots] by slot */
-    uint32_t *at;   /* [cap_slots] by slot: place in heap + 1, 0 = not in it */
+    kd_ms *key;   /* [cap_slots] by slot */
+    uint32_t *at; /* [cap_slots] by slot: place in heap + 1, 0 = not in it */
     uint32_t cap_slots;
 } kd_expiry;
 

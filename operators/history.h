@@ -15,13 +15,13 @@
 #include "operators/ids.h"
 #include "schemas/record.h"
 
-#define KD_HISTORY_LIMIT 2000u /* of history.max and of purchases.max */
-#define KD_ITEM_LIMIT (1u << 27) /* item slots that fit into a word */
+#define KD_HISTORY_LIMIT 2000u      /* of history.max and of purchases.max */
+#define KD_ITEM_LIMIT    (1u << 27) /* item slots that fit into a word */
 
 #define KD_ACTION_MASK 7u
-#define KD_REP 8u    /* the latest live entry of its item in H: the item is in I(u) by it */
-#define KD_MULTI 16u /* on a KD_REP entry: the item has another live entry in H */
-#define KD_ITEM_SHIFT 5
+#define KD_REP         8u  /* the latest live entry of its item in H: the item is in I(u) by it */
+#define KD_MULTI       16u /* on a KD_REP entry: the item has another live entry in H */
+#define KD_ITEM_SHIFT  5
 
 typedef struct kd_shopper {
     uint32_t block; /* 0 = free slot */

@@ -18,10 +18,10 @@
 #define KD_NO_SLOT UINT32_MAX
 
 typedef struct kd_ids {
-    kd_slab *text;     /* owned: blocks of { uint16 length, bytes } */
-    uint64_t *hash;    /* [cap] XXH3 of the id; also what entry hashes are made of */
-    uint32_t *block;   /* [cap] handle in `text`; of a free slot: the next free one */
-    uint32_t *table;   /* [table_cap] slot + 1, 0 = empty; linear probing */
+    kd_slab *text;   /* owned: blocks of { uint16 length, bytes } */
+    uint64_t *hash;  /* [cap] XXH3 of the id; also what entry hashes are made of */
+    uint32_t *block; /* [cap] handle in `text`; of a free slot: the next free one */
+    uint32_t *table; /* [table_cap] slot + 1, 0 = empty; linear probing */
     uint32_t n_live, n_used, cap, table_cap, first_free;
     uint32_t max_slots;
 } kd_ids;

@@ -23,10 +23,10 @@ typedef struct kd_state kd_state; /* operators/state.h */
 
 /* What apply() reports back about one record. */
 typedef struct kd_applied {
-    bool changed;      /* the state is another one now */
-    bool refused;      /* behind a tombstone or a newer version: no answer is due */
-    bool late;         /* older than the retention horizon: kept out of the state */
-    bool is_forget;    /* receipt is filled */
+    bool changed;       /* the state is another one now */
+    bool refused;       /* behind a tombstone or a newer version: no answer is due */
+    bool late;          /* older than the retention horizon: kept out of the state */
+    bool is_forget;     /* receipt is filled */
     kd_receipt receipt; /* its strings live in the state until the next apply */
     char shopper_hash[65];
 } kd_applied;

@@ -43,8 +43,7 @@ static const kd_opt opts[] = {
     {"usercf.weight.view", KD_OPT_REAL, "1", 0, 1e6, NULL, "Weight of a neighbour's view."},
     {"usercf.weight.like", KD_OPT_REAL, "1", 0, 1e6, NULL, "Weight of a neighbour's like."},
     {"usercf.weight.cart", KD_OPT_REAL, "1", 0, 1e6, NULL, "Weight of a neighbour's cart."},
-    {"usercf.weight.purchase", KD_OPT_REAL, "1", 0, 1e6, NULL,
-     "Weight of a neighbour's purchase."},
+    {"usercf.weight.purchase", KD_OPT_REAL, "1", 0, 1e6, NULL, "Weight of a neighbour's purchase."},
     {"usercf.half-life", KD_OPT_DURATION, "0", 0, 0, NULL,
      "Age at which a neighbour's interaction counts half; 0 = ages do not matter."},
     {"history.max", KD_OPT_INT, "50", 1, KD_HISTORY_LIMIT, NULL,
@@ -251,7 +250,8 @@ typedef struct scored {
     const char *part;
 } scored;
 
-/* The best `max` of the scored items, in order, by insertion: the bar is high after the first few. */
+/* The best `max` of the scored items, in order, by insertion: the bar is high after the first few.
+ */
 static uint32_t take_best(const kd_state *s, const kd_usercf_space *w, scored *best, uint32_t max)
 {
     uint32_t n = 0;
@@ -362,7 +362,8 @@ kd_rc kd_recommender_neighbours(const kd_recommender *r, kd_reader_space *w, con
     return KD_OK;
 }
 
-/* -- delivery state ------------------------------------------------------------------------------ */
+/* -- delivery state ------------------------------------------------------------------------------
+ */
 
 /* Everything a reader of the list sees: ids, scores and parts. */
 static uint64_t fingerprint(const kd_update *u)

@@ -4,7 +4,8 @@
  *   kd_recommender *r = kd_recommender_new(&options, &err)
  *   per epoch:  kd_recommender_apply(r, rec, &applied) for each record, in order     @thread loop
  *               kd_recommender_prepare(r)                                             @thread loop
- *               kd_recommender_answer(r, query, &update) for each distinct shopper   @thread any worker
+ *               kd_recommender_answer(r, query, &update) for each distinct shopper   @thread any
+ * worker
  *
  * The shopper of a record is decided here (option `shopper`).
  */
@@ -43,8 +44,8 @@ void kd_reader_space_free(kd_reader_space *w);
 /* One question: who, and what triggered it. */
 typedef struct kd_query {
     kd_str shopper_id;
-    kd_ms time;        /* event time of the trigger: "now" for ages */
-    kd_str item_id;    /* the trigger's own item: never listed */
+    kd_ms time;     /* event time of the trigger: "now" for ages */
+    kd_str item_id; /* the trigger's own item: never listed */
     kd_pos trigger;
     kd_str event_id;
 } kd_query;

@@ -274,14 +274,15 @@ void kd_state_advance(kd_state *s, kd_ms time, kd_ms ts)
     expire(s, old);
 }
 
-/* -- one interaction ---------------------------------------------------------------------------- */
+/* -- one interaction ----------------------------------------------------------------------------
+ */
 
 /* What inserting (time, item, action) will do to u's list. */
 typedef struct plan {
-    uint32_t old;     /* place of the entry that it replaces, or n */
-    uint32_t place;   /* where it goes once `old` is out */
-    uint32_t leaver;  /* place of the entry that it pushes out of H, or n; before any change */
-    bool is_kept;     /* false: below H, and not a purchase within purchases.max */
+    uint32_t old;    /* place of the entry that it replaces, or n */
+    uint32_t place;  /* where it goes once `old` is out */
+    uint32_t leaver; /* place of the entry that it pushes out of H, or n; before any change */
+    bool is_kept;    /* false: below H, and not a purchase within purchases.max */
 } plan;
 
 static uint32_t count_purchases(const kd_entries *e, uint32_t from)
@@ -303,17 +304,18 @@ static plan plan_insert(const kd_state *s, const kd_entries *e, uint32_t old, ui
     bool is_full = e->n - begin == s->opt.history_max;
     if (was_in_h || !is_full)
         return p;
-    /* H is full and the entry is not in it: either it pushes out the first of H, or it stays below. */
+    /* H is full and the entry is not in it: either it pushes out the first of H, or it stays below.
+     */
     if (place > begin)
         p.leaver = begin;
     else
         p.is_kept = kd_action_is_purchase(action) &&
-                    count_purchases(e, place) - (old < e->n && old >= place) <
-                        s->opt.purchases_max;
+                    count_purchases(e, place) - (old < e->n && old >= place) < s->opt.purchases_max;
     return p;
 }
 
-/* After an insert: the one that left H stays only as a purchase, and only purchases.max of those. */
+/* After an insert: the one that left H stays only as a purchase, and only purchases.max of those.
+ */
 static void trim(kd_state *s, uint32_t u)
 {
     kd_entries e = kd_entries_of(&s->hist, u);

@@ -50,21 +50,21 @@ typedef struct kd_item_state {
 struct kd_state {
     kd_state_options opt;
     kd_ids shoppers, items;
-    kd_histories hist;      /* by shopper slot */
-    kd_item_state *item;    /* [item_cap] by item slot */
+    kd_histories hist;   /* by shopper slot */
+    kd_item_state *item; /* [item_cap] by item slot */
     uint32_t item_cap;
-    kd_slab *postings;      /* owned: posting chunks */
-    uint32_t spare_chunk;   /* block put aside for the next split of a posting list, 0 = none */
-    kd_slab *catalog_text;  /* owned: catalogue entries */
-    kd_expiry expiry;       /* by shopper slot; used with retention only */
+    kd_slab *postings;     /* owned: posting chunks */
+    uint32_t spare_chunk;  /* block put aside for the next split of a posting list, 0 = none */
+    kd_slab *catalog_text; /* owned: catalogue entries */
+    kd_expiry expiry;      /* by shopper slot; used with retention only */
     kd_tombstones tombs;
-    uint32_t *pop_head;     /* [pop_cap] by |P(i)|: first item with that many shoppers */
+    uint32_t *pop_head; /* [pop_cap] by |P(i)|: first item with that many shoppers */
     uint32_t pop_cap, pop_max;
-    uint64_t pop_version;   /* raised whenever a |P(i)| or is_hidden changes */
-    uint64_t *published;    /* [published_cap] delivery state by shopper slot, 0 = none */
+    uint64_t pop_version; /* raised whenever a |P(i)| or is_hidden changes */
+    uint64_t *published;  /* [published_cap] delivery state by shopper slot, 0 = none */
     uint32_t published_cap;
-    kd_ms state_time;       /* newest event time of an accepted event or forget request */
-    kd_ms horizon_base;     /* max(min(event time, record timestamp)) */
+    kd_ms state_time;   /* newest event time of an accepted event or forget request */
+    kd_ms horizon_base; /* max(min(event time, record timestamp)) */
     int64_t n_entries, n_postings, n_expired;
     kd_digest digest;
 };

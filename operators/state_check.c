@@ -47,7 +47,8 @@ static bool is_live(const kd_entries *e, uint32_t k)
         return a != KD_CANCELLED;
     for (uint32_t j = 0; j < e->n; j++)
         if (kd_word_item(e->word[j]) == kd_word_item(e->word[k]) &&
-            kd_word_action(e->word[j]) == KD_CANCELLED && kd_entry_time(e, j) >= kd_entry_time(e, k))
+            kd_word_action(e->word[j]) == KD_CANCELLED &&
+            kd_entry_time(e, j) >= kd_entry_time(e, k))
             return false;
     return true;
 }
@@ -94,8 +95,8 @@ static bool sane_shopper(const kd_state *s, uint32_t u, int64_t *entries, uint32
         return broken("I5: an entry is before the horizon", u);
     if (n_items != s->hist.n_items[u])
         return broken("I2: n_items is not |I(u)|", u);
-    if (e.n > 0 && kd_entry_time(&e, 0) <=
-                       kd_tombstones_get(&s->tombs, kd_ids_get(&s->shoppers, u)))
+    if (e.n > 0 &&
+        kd_entry_time(&e, 0) <= kd_tombstones_get(&s->tombs, kd_ids_get(&s->shoppers, u)))
         return broken("I5: an entry is behind its tombstone", u);
     *entries += e.n;
     return true;
@@ -150,8 +151,8 @@ void kd_state_memory_of(const kd_state *s, kd_state_memory *out)
                                                 sizeof *s->hist.last) +
                          kd_ids_bytes(&s->shoppers) + s->published_cap * sizeof *s->published;
     out->item_slots = (size_t)s->item_cap * sizeof *s->item + kd_ids_bytes(&s->items);
-    out->other = (size_t)s->pop_cap * sizeof *s->pop_head +
-                 (size_t)s->expiry.cap_slots * 16 + (size_t)s->tombs.cap * sizeof *s->tombs.table;
+    out->other = (size_t)s->pop_cap * sizeof *s->pop_head + (size_t)s->expiry.cap_slots * 16 +
+                 (size_t)s->tombs.cap * sizeof *s->tombs.table;
     out->total = out->histories + out->postings + out->directories + out->shopper_slots +
                  out->item_slots + out->other;
     out->id_text = kd_ids_text_bytes(&s->shoppers) + kd_ids_text_bytes(&s->items);

@@ -257,7 +257,9 @@ static kd_rc select_by_cells(const kd_state *s, const kd_usercf_options *o,
                              const kd_subject *subject, kd_usercf_space *w, uint32_t n_touched,
                              kd_err *err)
 {
-    cells x = {.kind = o->similarity, .a = subject->n_items, .stride = s->opt.history_max + 1,
+    cells x = {.kind = o->similarity,
+               .a = subject->n_items,
+               .stride = s->opt.history_max + 1,
                .c_min = o->overlap_min};
     for (uint32_t t = 0; t < n_touched; t++) {
         uint32_t v = w->touched[t], c = w->count[v];
@@ -289,7 +291,8 @@ static kd_rc select_by_cells(const kd_state *s, const kd_usercf_options *o,
     return KD_OK;
 }
 
-/* -- the k best by comparing -------------------------------------------------------------------- */
+/* -- the k best by comparing --------------------------------------------------------------------
+ */
 
 /* For histories so long that cells would be too many: up to 2 k candidates are held, then cut to
  * the k best, whose worst is the bar for those that follow. Sets all counts back to zero. */
@@ -324,8 +327,8 @@ static kd_rc select_by_rank(const kd_state *s, const kd_usercf_options *o,
     return rc;
 }
 
-kd_rc kd_usercf_neighbours(const kd_state *s, const kd_usercf_options *o,
-                           const kd_subject *subject, kd_usercf_space *w, kd_err *err)
+kd_rc kd_usercf_neighbours(const kd_state *s, const kd_usercf_options *o, const kd_subject *subject,
+                           kd_usercf_space *w, kd_err *err)
 {
     w->n_near = 0;
     if (subject->n_items == 0)
@@ -333,8 +336,8 @@ kd_rc kd_usercf_neighbours(const kd_state *s, const kd_usercf_options *o,
     uint32_t n = gather(s, o, subject, w);
     for (uint32_t k = 0; k < subject->n_self; k++)
         w->count[subject->self[k]] = 0; /* below any overlap */
-    bool by_cells = subject->n_items < 256 &&
-                    (subject->n_items + 1) * (s->opt.history_max + 1) <= KD_CELLS;
+    bool by_cells =
+        subject->n_items < 256 && (subject->n_items + 1) * (s->opt.history_max + 1) <= KD_CELLS;
     KD_TRY(by_cells ? select_by_cells(s, o, subject, w, n, err)
                     : select_by_rank(s, o, subject, w, n, err));
     kd_near *sorted = sort_near(s, w->near, w->spare, w->n_near);
@@ -344,8 +347,8 @@ kd_rc kd_usercf_neighbours(const kd_state *s, const kd_usercf_options *o,
     }
     for (uint32_t t = 0; t < w->n_near; t++) {
         const kd_near *x = &w->near[t];
-        w->sim[t] = kd_similarity_value(o->similarity, x->c, subject->n_items,
-                                        s->hist.n_items[x->slot]);
+        w->sim[t] =
+            kd_similarity_value(o->similarity, x->c, subject->n_items, s->hist.n_items[x->slot]);
     }
     return KD_OK;
 }
@@ -416,8 +419,8 @@ void kd_usercf_score(const kd_state *s, const kd_usercf_options *o, const kd_sub
             if ((e.word[k] & KD_REP) == 0)
                 continue;
             uint32_t item = kd_word_item(e.word[k]);
-            double add = o->is_plain ? sim
-                                     : sim * kd_interaction_weight(o, &e, begin, k, subject->now);
+            double add =
+                o->is_plain ? sim : sim * kd_interaction_weight(o, &e, begin, k, subject->now);
             w->items[n] = item;
             n += score[item] == 0.0 && add != 0.0;
             score[item] += add;

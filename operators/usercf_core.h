@@ -21,12 +21,12 @@ typedef enum kd_similarity {
 
 typedef struct kd_usercf_options {
     kd_similarity similarity;
-    uint32_t neighbours;   /* k >= 1 */
-    uint32_t overlap_min;  /* least c of a neighbour, >= 1 */
-    uint32_t audience_max; /* m >= 1 */
+    uint32_t neighbours;       /* k >= 1 */
+    uint32_t overlap_min;      /* least c of a neighbour, >= 1 */
+    uint32_t audience_max;     /* m >= 1 */
     double weight[KD_ACTIONS]; /* of an interaction by its action; CANCELLED is not used */
-    int64_t half_life_ms;  /* 0 = none: weight of an interaction halves with this age */
-    bool is_plain;         /* all weights 1 and no half-life: kd_usercf_options_ready sets it */
+    int64_t half_life_ms;      /* 0 = none: weight of an interaction halves with this age */
+    bool is_plain;             /* all weights 1 and no half-life: kd_usercf_options_ready sets it */
 } kd_usercf_options;
 
 void kd_usercf_options_ready(kd_usercf_options *o);
@@ -35,9 +35,9 @@ void kd_usercf_options_ready(kd_usercf_options *o);
 typedef struct kd_subject {
     const uint32_t *items; /* distinct slots; I(u) */
     uint32_t n_items;
-    const uint32_t *self;  /* slots that are the shopper itself: no neighbours */
+    const uint32_t *self; /* slots that are the shopper itself: no neighbours */
     uint32_t n_self;
-    kd_ms now;             /* ages count from here */
+    kd_ms now; /* ages count from here */
 } kd_subject;
 
 typedef struct kd_near {
@@ -55,22 +55,22 @@ typedef struct kd_near {
  * sim[0..n_near), best first. After kd_usercf_score: score[] of
  * items[0..n_items), until kd_usercf_clear. An item excluded beforehand has score -infinity. */
 typedef struct kd_usercf_space {
-    uint16_t *count;    /* [cap_shoppers] zero between calls */
-    uint32_t *touched;  /* [cap_shoppers + 1] */
+    uint16_t *count;   /* [cap_shoppers] zero between calls */
+    uint32_t *touched; /* [cap_shoppers + 1] */
     uint32_t cap_shoppers;
-    double *score;      /* [cap_items] zero between calls */
-    uint32_t *items;    /* [cap_items + 1] items with a score, in order of first touch */
+    double *score;   /* [cap_items] zero between calls */
+    uint32_t *items; /* [cap_items + 1] items with a score, in order of first touch */
     uint32_t cap_items, n_items;
     uint32_t *excluded; /* [cap_excluded] */
     uint32_t n_excluded, cap_excluded;
     kd_near *near, *spare; /* [cap_near] */
     double *sim;           /* [cap_near] similarity of near[] */
     uint32_t n_near, cap_near;
-    uint16_t *cell;     /* [cap_cell] cell of touched[] */
+    uint16_t *cell; /* [cap_cell] cell of touched[] */
     uint32_t cap_cell;
-    uint32_t *cell_n;   /* [KD_CELLS] candidates in a cell; zero between calls */
-    uint8_t *verdict;   /* [KD_CELLS] zero between calls */
-    uint16_t *marked;   /* [KD_CELLS] */
+    uint32_t *cell_n; /* [KD_CELLS] candidates in a cell; zero between calls */
+    uint8_t *verdict; /* [KD_CELLS] zero between calls */
+    uint16_t *marked; /* [KD_CELLS] */
 } kd_usercf_space;
 
 void kd_usercf_space_dispose(kd_usercf_space *w);

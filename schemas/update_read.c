@@ -1,5 +1,5 @@
-/* update_read.c - a RecommendationUpdate of our own writing, back from its bytes: for the demonstration
- * and for tables. Other writers' schemas go through kd_codec_to_json. */
+/* update_read.c - a RecommendationUpdate of our own writing, back from its bytes: for the
+ * demonstration and for tables. Other writers' schemas go through kd_codec_to_json. */
 #include "schemas/codec.h"
 #include "schemas/cursor.h"
 

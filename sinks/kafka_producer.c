@@ -21,7 +21,7 @@ struct kd_kafka_producer {
     void (*on_refused)(void *, const kd_pos *, kd_reason, const char *, const void *, size_t,
                        const void *, size_t);
     void *refused_arg;
-    rd_kafka_t *rk, *alone; /* `alone` sends batches of one record; made when first needed */
+    rd_kafka_t *rk, *alone;        /* `alone` sends batches of one record; made when first needed */
     const kd_property *properties; /* borrowed while the producer lives */
     size_t n_properties;
     kd_buf buf;
@@ -31,7 +31,7 @@ struct kd_kafka_producer {
 static void refuse(kd_kafka_producer *p, const sent *s, rd_kafka_resp_err_t e,
                    const rd_kafka_message_t *m)
 {
-    kd_reason reason = e == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? KD_REASON_TOO_LARGE
+    kd_reason reason = e == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE  ? KD_REASON_TOO_LARGE
                        : e == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP ? KD_REASON_TIME
                                                                   : KD_REASON_FIELD;
     p->n_refused++;
@@ -80,7 +80,8 @@ static kd_rc make(kd_kafka_producer *p, bool is_alone, rd_kafka_t **out, kd_err 
     const char *const own[][2] = {
         {"compression.codec", "lz4"},
         {"partitioner", "murmur2_random"},
-        /* A batch that is refused must not stop the ones behind it, as it would with idempotence. */
+        /* A batch that is refused must not stop the ones behind it, as it would with idempotence.
+         */
         {"enable.idempotence", "false"},
         {"acks", "all"},
         {"socket.nagle.disable", "true"},
@@ -115,8 +116,9 @@ static kd_rc make(kd_kafka_producer *p, bool is_alone, rd_kafka_t **out, kd_err 
     return KD_ECONFIG;
 }
 
-static rd_kafka_resp_err_t send_record(rd_kafka_t *rk, rd_kafka_topic_t *topic, sent *s, const void *key,
-                                size_t key_len, const void *value, size_t value_len)
+static rd_kafka_resp_err_t send_record(rd_kafka_t *rk, rd_kafka_topic_t *topic, sent *s,
+                                       const void *key, size_t key_len, const void *value,
+                                       size_t value_len)
 {
     const rd_kafka_vu_t args[] = {
         {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = topic},
@@ -142,8 +144,8 @@ static bool send_alone(kd_kafka_producer *p, sent *s, const rd_kafka_message_t *
     if (p->topic_alone[s->type] == NULL)
         return false;
     s->is_alone = true;
-    rd_kafka_resp_err_t e = send_record(p->alone, p->topic_alone[s->type], s, m->key, m->key_len,
-                                 m->payload, m->len);
+    rd_kafka_resp_err_t e =
+        send_record(p->alone, p->topic_alone[s->type], s, m->key, m->key_len, m->payload, m->len);
     return e == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
@@ -228,8 +230,10 @@ kd_rc kd_kafka_producer_put(kd_kafka_producer *p, const kd_record *r, kd_err *er
         return KD_OK;
     }
     if (e == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
-        const rd_kafka_message_t m = {.key = (void *)(uintptr_t)key.p, .key_len = key.n,
-                                      .payload = p->buf.p, .len = p->buf.n};
+        const rd_kafka_message_t m = {.key = (void *)(uintptr_t)key.p,
+                                      .key_len = key.n,
+                                      .payload = p->buf.p,
+                                      .len = p->buf.n};
         refuse(p, s, e, &m);
         free(s);
         return KD_OK;

@@ -1,10 +1,11 @@
-/* kafka_producer.h - input records into their topics: what `kindred produce` and the demonstration do.
+/* kafka_producer.h - input records into their topics: what `kindred produce` and the demonstration
+ * do.
  *
- * Topic by record type; key = the shopper (user id, else session id), the item of a CatalogItem, the
- * shopper of a ForgetRequest; the record's timestamp is its event time, so that what is read later is
- * judged by the time it belongs to. The partitioner is that of the sink and of Java clients.
- * A record that the broker refuses (its timestamp, its size) is reported on its own; the valid ones
- * beside it go through, because a refused batch is sent again record by record.
+ * Topic by record type; key = the shopper (user id, else session id), the item of a CatalogItem,
+ * the shopper of a ForgetRequest; the record's timestamp is its event time, so that what is read
+ * later is judged by the time it belongs to. The partitioner is that of the sink and of Java
+ * clients. A record that the broker refuses (its timestamp, its size) is reported on its own; the
+ * valid ones beside it go through, because a refused batch is sent again record by record.
  * @thread one
  */
 #ifndef KD_KAFKA_PRODUCER_H

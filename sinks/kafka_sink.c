@@ -78,8 +78,8 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
 
 static const char *type_name(int type)
 {
-    static const char *const names[N_TYPES] = {"updates", "similar shoppers", "dead letters", "nulls",
-                                               "receipts"};
+    static const char *const names[N_TYPES] = {"updates", "similar shoppers", "dead letters",
+                                               "nulls", "receipts"};
     return names[type];
 }
 
@@ -231,11 +231,13 @@ static kd_rc set(rd_kafka_conf_t *conf, const char *name, const char *value, con
 static kd_rc make_producer(kafka_sink *k, const kd_kafka_sink_options *o, kd_err *err)
 {
     /* linger.ms: what a batch may wait; short, since somebody is looking at the page. */
-    const char *const first[][2] = {{"linger.ms", "2"}, {"compression.codec", "lz4"},
+    const char *const first[][2] = {{"linger.ms", "2"},
+                                    {"compression.codec", "lz4"},
                                     {"socket.nagle.disable", "true"},
                                     {"queue.buffering.max.kbytes", "131072"},
                                     {"message.timeout.ms", "0"}}; /* nothing is given up */
-    const char *const last[][2] = {{"enable.idempotence", "true"}, {"partitioner", "murmur2_random"}};
+    const char *const last[][2] = {{"enable.idempotence", "true"},
+                                   {"partitioner", "murmur2_random"}};
     const char *own = "kindred's own";
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     kd_rc rc = KD_OK;
@@ -273,7 +275,8 @@ kd_rc kd_kafka_sink_new(const kd_kafka_sink_options *o, kd_sink **out, kd_err *e
     kd_rc rc = k->ring == NULL ? kd_fail(err, KD_ENOMEM, "no memory for a sink") : KD_OK;
     if (rc == KD_OK)
         rc = make_producer(k, o, err);
-    const char *names[N_TYPES] = {o->recommendations, o->similar, o->dead_letters, NULL, o->receipts};
+    const char *names[N_TYPES] = {o->recommendations, o->similar, o->dead_letters, NULL,
+                                  o->receipts};
     for (int t = 0; rc == KD_OK && t < N_TYPES; t++) {
         if (names[t] == NULL || names[t][0] == '\0')
             continue;

@@ -1,11 +1,11 @@
 /* kafka_sink.h - the door out to Kafka: one idempotent producer, every output type to its topic.
  *
- * Key: the shopper id (receipts: the keyed hash; dead letters: the bad record's key), partitioned by
- * murmur2 as Java clients do, so that any client finds one shopper in one partition. The record's
- * timestamp is the producer's clock: with the event's own time a broker would drop replayed
- * history by retention within minutes. A forgotten shopper gets a null on the compacted topics.
- * I1  acked() counts from the first output on: a delivery that is still out holds back later ones
- * I2  an output too large for the broker is counted, said, and lost on its own
+ * Key: the shopper id (receipts: the keyed hash; dead letters: the bad record's key), partitioned
+ * by murmur2 as Java clients do, so that any client finds one shopper in one partition. The
+ * record's timestamp is the producer's clock: with the event's own time a broker would drop
+ * replayed history by retention within minutes. A forgotten shopper gets a null on the compacted
+ * topics. I1  acked() counts from the first output on: a delivery that is still out holds back
+ * later ones I2  an output too large for the broker is counted, said, and lost on its own
  * @thread loop
  */
 #ifndef KD_KAFKA_SINK_H
@@ -22,7 +22,7 @@ typedef struct kd_kafka_sink_options {
     const char *receipts;
     const kd_property *properties; /* librdkafka's; bootstrap.servers among them */
     size_t n_properties;
-    kd_codec *codec; /* borrowed while the sink lives */
+    kd_codec *codec;                                /* borrowed while the sink lives */
     void (*on_notice)(void *arg, const char *text); /* nullable */
     void *notice_arg;
 } kd_kafka_sink_options;

@@ -21,10 +21,11 @@ typedef struct kd_sink_kind {
     const char *name;
     kd_rc (*start)(kd_sink *s, kd_err *err);
     kd_rc (*write)(kd_sink *s, const kd_out *out, kd_err *err);
-    kd_rc (*poll)(kd_sink *s, kd_err *err);                   /* serve callbacks; a lasting error shows here */
-    uint64_t (*acked)(const kd_sink *s);                      /* <= written */
-    kd_rc (*flush)(kd_sink *s, int64_t timeout_ms, kd_err *err); /* KD_RETRY: not all durable in time */
-    void (*close)(kd_sink *s);                                /* safe after a failed start; frees */
+    kd_rc (*poll)(kd_sink *s, kd_err *err); /* serve callbacks; a lasting error shows here */
+    uint64_t (*acked)(const kd_sink *s);    /* <= written */
+    kd_rc (*flush)(kd_sink *s, int64_t timeout_ms,
+                   kd_err *err); /* KD_RETRY: not all durable in time */
+    void (*close)(kd_sink *s);   /* safe after a failed start; frees */
 } kd_sink_kind;
 
 struct kd_sink {

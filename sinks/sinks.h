@@ -20,7 +20,8 @@ enum {
  * start(); KD_EIO on failure, also for a write that fails later (disk full). */
 KD_CHECK kd_rc kd_jsonl_sink_new(const char *path, uint32_t take, kd_sink **out, kd_err *err);
 
-/* An Avro object container of one output type: KD_OUT_UPDATE, _SIMILAR, _DEAD_LETTER or _RECEIPT. */
+/* An Avro object container of one output type: KD_OUT_UPDATE, _SIMILAR, _DEAD_LETTER or _RECEIPT.
+ */
 KD_CHECK kd_rc kd_container_sink_new(const char *path, kd_out_type type, kd_sink **out,
                                      kd_err *err);
 

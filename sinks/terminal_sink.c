@@ -146,7 +146,8 @@ void kd_terminal_row(const kd_terminal_options *o, const kd_update *u, kd_buf *o
     kd_buf_addc(out, '\n');
 }
 
-/* -- the sink ----------------------------------------------------------------------------------- */
+/* -- the sink -----------------------------------------------------------------------------------
+ */
 
 typedef struct terminal_sink {
     kd_sink base;

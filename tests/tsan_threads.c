@@ -1,10 +1,11 @@
 /* tsan_threads.c - C11 threads on top of POSIX ones, in ThreadSanitizer builds only.
  *
- * librdkafka makes its threads and takes its locks through <threads.h>. The sanitizer knows the POSIX
- * calls alone: a thread made by glibc's thrd_create has no state of the sanitizer's and crashes in the
- * first callback of ours, and locks it did not see look like races. Defined in the program, these
- * functions come before glibc's for the libraries too. glibc's mtx_t, cnd_t and thrd_t have the
- * size of their POSIX counterparts, which is checked; an object is only ever touched through here.
+ * librdkafka makes its threads and takes its locks through <threads.h>. The sanitizer knows the
+ * POSIX calls alone: a thread made by glibc's thrd_create has no state of the sanitizer's and
+ * crashes in the first callback of ours, and locks it did not see look like races. Defined in the
+ * program, these functions come before glibc's for the libraries too. glibc's mtx_t, cnd_t and
+ * thrd_t have the size of their POSIX counterparts, which is checked; an object is only ever
+ * touched through here.
  * @thread any */
 #include <errno.h>
 #include <pthread.h>

@@ -11,7 +11,8 @@
 static const kd_opt opts[] = {
     {"epoch.max", KD_OPT_INT, "512", 1, 65536, NULL,
      "Most records of an epoch; one makes every list reflect exactly the events before it."},
-    {"workers", KD_OPT_INT, "1", 1, 256, NULL, "Threads that compute lists; no output depends on it."},
+    {"workers", KD_OPT_INT, "1", 1, 256, NULL,
+     "Threads that compute lists; no output depends on it."},
     {"emit", KD_OPT_ENUM, "on-change", 0, 0, "always|on-change",
      "Publish a list after every event, or only when it differs from the last one published."},
     {"delivery", KD_OPT_ENUM, "at-least-once", 0, 0, "at-least-once|exactly-once",
@@ -22,7 +23,8 @@ static const kd_opt opts[] = {
      "End the run when there are more dead letters than this; -1 = never."},
     {"group.id", KD_OPT_STRING, "kindred", 0, 0, NULL,
      "Consumer group; instances of one group divide the work."},
-    {"topics.browse", KD_OPT_STRING, "browse-events", 0, 0, NULL, "Input: BrowseEvent, keyed by shopper."},
+    {"topics.browse", KD_OPT_STRING, "browse-events", 0, 0, NULL,
+     "Input: BrowseEvent, keyed by shopper."},
     {"topics.purchase", KD_OPT_STRING, "purchase-events", 0, 0, NULL,
      "Input: PurchaseEvent, keyed by shopper."},
     {"topics.catalog", KD_OPT_STRING, "catalog-items", 0, 0, NULL,
@@ -45,7 +47,8 @@ static const kd_opt opts[] = {
      "What to do when a position is no longer on the broker."},
     {"schema.registry.url", KD_OPT_STRING, "", 0, 0, NULL,
      "Schema registry (Confluent API); empty = Avro single-object encoding without one."},
-    {"schema.registry.basic.auth", KD_OPT_STRING, "", 0, 0, NULL, "user:password for the registry."},
+    {"schema.registry.basic.auth", KD_OPT_STRING, "", 0, 0, NULL,
+     "user:password for the registry."},
     {"schema.registry.ca.file", KD_OPT_STRING, "", 0, 0, NULL,
      "PEM file of the authorities to trust; empty = the system's."},
     {"schema.registry.mode", KD_OPT_ENUM, "register", 0, 0, "register|require",
@@ -55,7 +58,7 @@ static const kd_opt opts[] = {
 };
 
 /* Variables that are not options: what the tests and ./dev use. */
-static const char *const reserved[] = {"KINDRED_BIN",   "KINDRED_DATA", "KINDRED_SEED",
+static const char *const reserved[] = {"KINDRED_BIN",   "KINDRED_DATA",   "KINDRED_SEED",
                                        "KINDRED_TEST_", "KINDRED_SOURCE", "KINDRED_BUILD",
                                        "KINDRED_MAPS",  "KINDRED_CONFIG"};
 
@@ -88,8 +91,8 @@ void kd_config_dispose(kd_config *c)
 
 bool kd_config_is_secret(const char *name)
 {
-    static const char *const words[] = {"password", "secret", "privacy.key", ".auth", "oauthbearer.config",
-                                        "key.pem", "ssl.key"};
+    static const char *const words[] = {"password",           "secret",  "privacy.key", ".auth",
+                                        "oauthbearer.config", "key.pem", "ssl.key"};
     for (size_t k = 0; k < sizeof words / sizeof *words; k++)
         if (strstr(name, words[k]) != NULL)
             return true;
@@ -122,7 +125,8 @@ static kd_rc set_property(kd_config *c, const char *name, const char *value, con
     return KD_OK;
 }
 
-/* -- YAML ----------------------------------------------------------------------------------------- */
+/* -- YAML -----------------------------------------------------------------------------------------
+ */
 
 typedef struct walk {
     kd_config *c;
@@ -147,8 +151,8 @@ static kd_rc take_map(const walk *w, const char *prefix, const kd_yaml_node *map
     for (size_t k = 0; k < map->n; k++) {
         const kd_yaml_node *key = map->keys[k], *value = map->items[k];
         char name[160];
-        int n = snprintf(name, sizeof name, "%s%s%s", prefix, prefix[0] == '\0' ? "" : ".",
-                         key->text);
+        int n =
+            snprintf(name, sizeof name, "%s%s%s", prefix, prefix[0] == '\0' ? "" : ".", key->text);
         if (n < 0 || (size_t)n >= sizeof name)
             return kd_yaml_fail(w->yaml, key, err, "a name of %d bytes is too long", n);
         if (value->kind == KD_YAML_SEQ)
@@ -188,7 +192,8 @@ kd_rc kd_config_text(kd_config *c, const char *text, size_t n, const char *name,
     return take_yaml(c, yaml, err);
 }
 
-/* -- environment and flags -------------------------------------------------------------------------- */
+/* -- environment and flags
+ * -------------------------------------------------------------------------- */
 
 /* usercf.half-life -> KINDRED_USERCF_HALF_LIFE */
 static void variable_of(const char *name, char out[160])

@@ -7,16 +7,16 @@
 
 /* What an applied record leaves to be emitted, in the order of the records. */
 typedef enum ask_kind {
-    ASK_LIST,    /* a list for the shopper: the last record of a unit */
-    ASK_FORGET,  /* a null for the shopper, and a receipt */
+    ASK_LIST,   /* a list for the shopper: the last record of a unit */
+    ASK_FORGET, /* a null for the shopper, and a receipt */
 } ask_kind;
 
 typedef struct ask {
     ask_kind kind;
-    kd_query query;      /* LIST; of FORGET the shopper_id only */
-    kd_receipt receipt;  /* FORGET */
+    kd_query query;     /* LIST; of FORGET the shopper_id only */
+    kd_receipt receipt; /* FORGET */
     char shopper_hash[65];
-    kd_update update;    /* LIST: the answer */
+    kd_update update; /* LIST: the answer */
     kd_rc rc;
     kd_err err;
 } ask;
@@ -51,7 +51,8 @@ struct kd_pipeline {
     kd_arena *kept_text;     /* the record that was pushed back */
     kd_record kept;
     bool has_kept;
-    kd_record bad; /* a bad record whose letter the sink had no room for; raw bytes are the source's */
+    kd_record
+        bad; /* a bad record whose letter the sink had no room for; raw bytes are the source's */
     kd_err bad_err;
     bool has_bad;
     stage stage;
@@ -64,7 +65,7 @@ struct kd_pipeline {
     uint32_t members_cap;
     uint64_t epoch;
     bool is_over; /* the source ended */
-    kd_ms time; /* of the last record applied */
+    kd_ms time;   /* of the last record applied */
     kd_counts counts;
 };
 
@@ -156,7 +157,8 @@ bool kd_pipeline_blocked(const kd_pipeline *p)
     return p->stage == EMITTING;
 }
 
-/* -- the cut ------------------------------------------------------------------------------------ */
+/* -- the cut ------------------------------------------------------------------------------------
+ */
 
 /* The place of the shopper among this epoch's; an entry of another epoch is free. */
 static member *find_member(kd_pipeline *p, kd_str id, uint64_t hash)
@@ -175,8 +177,8 @@ static bool continues_unit(const kd_pipeline *p, const kd_record *r, kd_str shop
 {
     if (!p->has_unit || !kd_str_eq(p->unit.shopper, shopper))
         return false;
-    bool same_basket = r->order_id.p != NULL && p->unit.order.p != NULL &&
-                       kd_str_eq(r->order_id, p->unit.order);
+    bool same_basket =
+        r->order_id.p != NULL && p->unit.order.p != NULL && kd_str_eq(r->order_id, p->unit.order);
     return same_basket || r->time == p->unit.time;
 }
 
@@ -202,13 +204,14 @@ static kd_rc push_back(kd_pipeline *p, const kd_record *r, kd_err *err)
     return KD_OK;
 }
 
-/* -- apply -------------------------------------------------------------------------------------- */
+/* -- apply --------------------------------------------------------------------------------------
+ */
 
 static void count_record(kd_counts *c, const kd_record *r, const kd_applied *a)
 {
     static const size_t actions[KD_ACTIONS] = {
-        [KD_VIEW] = offsetof(kd_counts, views),  [KD_LIKE] = offsetof(kd_counts, likes),
-        [KD_CART] = offsetof(kd_counts, carts),  [KD_PAID] = offsetof(kd_counts, paid),
+        [KD_VIEW] = offsetof(kd_counts, views),          [KD_LIKE] = offsetof(kd_counts, likes),
+        [KD_CART] = offsetof(kd_counts, carts),          [KD_PAID] = offsetof(kd_counts, paid),
         [KD_CANCELLED] = offsetof(kd_counts, cancelled),
     };
     if (r->type == KD_CATALOG)
@@ -286,7 +289,8 @@ static kd_rc apply(kd_pipeline *p, const kd_record *r, kd_str shopper, uint64_t 
     return ask_forget(p, r, shopper, &a, err);
 }
 
-/* -- bad records -------------------------------------------------------------------------------- */
+/* -- bad records --------------------------------------------------------------------------------
+ */
 
 /* KD_AGAIN: the sink is full; the caller keeps the letter and comes back. */
 static kd_rc dead_letter(kd_pipeline *p, const kd_record *r, const kd_err *why, kd_err *err)
@@ -301,9 +305,13 @@ static kd_rc dead_letter(kd_pipeline *p, const kd_record *r, const kd_err *why, 
             message[n++] = ' ';
         }
         memcpy(message + n, why->msg, strlen(why->msg) + 1);
-        kd_dead_letter d = {.pos = r->pos, .reason = why->reason, .message = message,
-                            .key = r->raw_key, .value = r->raw_value,
-                            .key_len = r->raw_key_len, .value_len = r->raw_value_len};
+        kd_dead_letter d = {.pos = r->pos,
+                            .reason = why->reason,
+                            .message = message,
+                            .key = r->raw_key,
+                            .value = r->raw_value,
+                            .key_len = r->raw_key_len,
+                            .value_len = r->raw_value_len};
         kd_out out = {.type = KD_OUT_DEAD_LETTER, .dead_letter = &d};
         KD_TRY(p->sink->kind->write(p->sink, &out, err));
     }
@@ -331,7 +339,8 @@ static kd_rc bury(kd_pipeline *p, const kd_record *r, const kd_err *why, kd_err 
     return rc;
 }
 
-/* -- step 1 and 2: fill and apply ---------------------------------------------------------------- */
+/* -- step 1 and 2: fill and apply ----------------------------------------------------------------
+ */
 
 /* KD_OK: the epoch is closed (and may be empty); others as kd_pipeline_step. */
 static kd_rc fill(kd_pipeline *p, kd_err *err)
@@ -388,7 +397,8 @@ static kd_rc fill(kd_pipeline *p, kd_err *err)
     }
 }
 
-/* -- step 3: recommend ---------------------------------------------------------------------------- */
+/* -- step 3: recommend ----------------------------------------------------------------------------
+ */
 
 static void answer(void *arg, uint32_t worker, uint32_t index)
 {
@@ -413,7 +423,8 @@ static kd_rc recommend(kd_pipeline *p, kd_err *err)
     return KD_OK;
 }
 
-/* -- step 4: emit --------------------------------------------------------------------------------- */
+/* -- step 4: emit ---------------------------------------------------------------------------------
+ */
 
 static kd_rc write_out(kd_pipeline *p, const kd_out *out, kd_err *err)
 {

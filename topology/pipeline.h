@@ -38,14 +38,14 @@ typedef struct kd_counts {
     int64_t dead_by_reason[KD_REASON_COUNT];
     int64_t late, refused; /* accepted ones that changed nothing: among the counts above */
     int64_t epochs;
-    int64_t answers;  /* lists computed */
-    int64_t updates;  /* lists published (on-change drops the rest) */
+    int64_t answers;   /* lists computed */
+    int64_t updates;   /* lists published (on-change drops the rest) */
     int64_t coalesced; /* events answered by a later one of their unit */
 } kd_counts;
 
 /* Borrows all three until kd_pipeline_free. */
-KD_CHECK kd_rc kd_pipeline_new(const kd_pipeline_options *o, kd_source *source,
-                               kd_recommender *rec, kd_sink *sink, kd_pipeline **out, kd_err *err);
+KD_CHECK kd_rc kd_pipeline_new(const kd_pipeline_options *o, kd_source *source, kd_recommender *rec,
+                               kd_sink *sink, kd_pipeline **out, kd_err *err);
 void kd_pipeline_free(kd_pipeline *p);
 
 /* One epoch at most. KD_OK: progress was made; KD_AGAIN: nothing to do now, or the sink is full

@@ -12,9 +12,9 @@ typedef void (*kd_progress_fn)(void *arg, const kd_counts *counts, const kd_prog
                                int64_t elapsed_ms, bool is_last);
 
 typedef struct kd_replay_options {
-    double speed;                 /* seconds of event time per second; 0 = as fast as it goes */
-    const volatile int *stop;     /* nullable; non-zero ends the run after the current epoch */
-    kd_progress_fn on_progress;   /* nullable */
+    double speed;               /* seconds of event time per second; 0 = as fast as it goes */
+    const volatile int *stop;   /* nullable; non-zero ends the run after the current epoch */
+    kd_progress_fn on_progress; /* nullable */
     void *progress_arg;
 } kd_replay_options;
 

@@ -10,9 +10,9 @@
 #include "base/clock.h"
 
 enum {
-    POLL_MS = 50,        /* an idle source and the sink's deliveries are looked after this often */
-    BLOCKED_MS = 1,      /* a full sink is tried again */
-    BUDGET_US = 10000,   /* of one burst, before timers and signals get their turn */
+    POLL_MS = 50,      /* an idle source and the sink's deliveries are looked after this often */
+    BLOCKED_MS = 1,    /* a full sink is tried again */
+    BUDGET_US = 10000, /* of one burst, before timers and signals get their turn */
     RETRY_MIN_MS = 100,
     RETRY_MAX_MS = 5000,
     PROGRESS_MS = 1000,
@@ -32,7 +32,7 @@ struct kd_run {
     bool is_loop_open, is_paused, is_done;
     int64_t retry_ms; /* 0: not retrying */
     bool is_marked;
-    uint64_t marked;  /* outputs written at the mark */
+    uint64_t marked; /* outputs written at the mark */
     int64_t start_ms;
     kd_rc rc;
     kd_err err;
@@ -128,7 +128,8 @@ static void pump(kd_run *r)
     serve_sink(r);
 }
 
-/* -- callbacks: @thread loop ---------------------------------------------------------------------- */
+/* -- callbacks: @thread loop ----------------------------------------------------------------------
+ */
 
 static void on_async(uv_async_t *a)
 {
@@ -218,7 +219,8 @@ void kd_run_stop(kd_run *r)
     uv_async_send(&r->wake);
 }
 
-/* -- life ----------------------------------------------------------------------------------------- */
+/* -- life -----------------------------------------------------------------------------------------
+ */
 
 static int open_handles(kd_run *r)
 {

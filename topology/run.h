@@ -27,8 +27,8 @@ typedef struct kd_run_options {
 typedef struct kd_run kd_run;
 
 /* Borrows all but the options until kd_run_free. */
-KD_CHECK kd_rc kd_run_new(const kd_run_options *o, kd_pipeline *p, kd_source *source,
-                          kd_sink *sink, kd_run **out, kd_err *err);
+KD_CHECK kd_rc kd_run_new(const kd_run_options *o, kd_pipeline *p, kd_source *source, kd_sink *sink,
+                          kd_run **out, kd_err *err);
 void kd_run_free(kd_run *r);
 
 /* Runs until the source ends, a signal or kd_run_stop (KD_OK), or a failure that waiting does not

@@ -3,12 +3,12 @@
  *   bench_kafka [--events 200000] [--reps 3]
  *
  * raw copy      consume, produce the same bytes; and once more with messages of an update's size
- * pass-through  Kindred's source (decoded, checked), one fixed update of the pipeline's size a record,
- *               Kindred's sink
- * pipeline      source, state, a list for every event (emit: always), sink
- * All read the same topics and take turns, so that what the machine does beside weighs on all alike.
- * Time runs from the first record in hand (Kindred: the first event, since its source reads the whole
- * catalogue before) to the broker's acknowledgement of the last output. Producers are warm. */
+ * pass-through  Kindred's source (decoded, checked), one fixed update of the pipeline's size a
+ * record, Kindred's sink pipeline      source, state, a list for every event (emit: always), sink
+ * All read the same topics and take turns, so that what the machine does beside weighs on all
+ * alike. Time runs from the first record in hand (Kindred: the first event, since its source reads
+ * the whole catalogue before) to the broker's acknowledgement of the last output. Producers are
+ * warm. */
 #include "bench/broker.h"
 
 #include <math.h>
@@ -189,8 +189,8 @@ static void run_through(row *r, const bench_shop *shop, const char *kase, const 
 {
     broker_topics_create(out_topic, 1);
     double took = pass_through(shop, out_topic[0], u);
-    fprintf(stderr, "pass-through: %lld messages out, %.3f s\n", (long long)broker_count(out_topic[0]),
-            took);
+    fprintf(stderr, "pass-through: %lld messages out, %.3f s\n",
+            (long long)broker_count(out_topic[0]), took);
     add(r, "pass-through", kase, (double)(shop->n - shop->n_catalog) / took);
     broker_topics_delete(out_topic, 1);
 }
@@ -204,8 +204,8 @@ static void run_pipeline(row *r, const bench_shop *shop, int audience, int worke
     kd_counts c = {0};
     double took = pipeline(shop, out_topic[0], audience, workers, &c);
     add(r, "pipeline", kase, (double)(shop->n - shop->n_catalog) / took);
-    fprintf(stderr, "%s: %lld records in %lld epochs, %lld lists, %lld messages out, %.3f s\n", kase,
-            (long long)c.records, (long long)c.epochs, (long long)c.answers,
+    fprintf(stderr, "%s: %lld records in %lld epochs, %lld lists, %lld messages out, %.3f s\n",
+            kase, (long long)c.records, (long long)c.epochs, (long long)c.answers,
             (long long)broker_count(out_topic[0]), took);
     broker_topics_delete(out_topic, 1);
 }

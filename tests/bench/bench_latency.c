@@ -2,11 +2,12 @@
  *
  *   bench_latency [--rate 1000] [--seconds 20] [--audience 100]
  *
- * The state is the whole shop's (200,000 events, read first and not answered); the loop is the one of
- * `kindred run`, at-least-once, committing every 100 ms. A sender hands over one event each
- * 1/rate seconds by the clock, whatever becomes of them; latency runs from the time an event was *due* to
- * the moment a consumer of the output topic holds its update. So a pause counts for every event that
- * fell into it (no coordinated omission). The first two seconds are warm-up and not counted.
+ * The state is the whole shop's (200,000 events, read first and not answered); the loop is the one
+ * of `kindred run`, at-least-once, committing every 100 ms. A sender hands over one event each
+ * 1/rate seconds by the clock, whatever becomes of them; latency runs from the time an event was
+ * *due* to the moment a consumer of the output topic holds its update. So a pause counts for every
+ * event that fell into it (no coordinated omission). The first two seconds are warm-up and not
+ * counted.
  *
  * Threads: main runs the loop; `send` and `collect` have clients of their own. */
 #include "bench/broker.h"
@@ -30,10 +31,10 @@ static const char *const out_topic[] = {"lat-out"};
 
 typedef struct load {
     const bench_shop *shop;
-    size_t n;      /* events to send */
-    double gap;    /* seconds between two of them */
-    double *due;   /* [n], set by the sender before the event goes out */
-    double *took;  /* [n], NaN until its update has come */
+    size_t n;     /* events to send */
+    double gap;   /* seconds between two of them */
+    double *due;  /* [n], set by the sender before the event goes out */
+    double *took; /* [n], NaN until its update has come */
     kd_run *run;
     _Atomic int is_ready; /* the state is there, the group's partitions are ours */
     _Atomic int is_sent;
@@ -196,8 +197,7 @@ static void measure(load *l, int audience)
     stream_open(&s, "lat-", in_topics, 3, out_topic[0], true);
     kd_pipeline_options po = {
         .epoch_max = 512, .workers = 1, .drain = true, .emit_always = true, .max_dead_letters = 0};
-    kd_run_options ro = {
-        .commit_interval_ms = 100, .on_progress = on_progress, .progress_arg = l};
+    kd_run_options ro = {.commit_interval_ms = 100, .on_progress = on_progress, .progress_arg = l};
     bench_must(kd_pipeline_new(&po, s.source, rec, s.sink, &p, &err), &err, "pipeline");
     bench_must(kd_run_new(&ro, p, s.source, s.sink, &l->run, &err), &err, "loop");
     if (pthread_create(&sender, NULL, send_all, l) != 0 ||
@@ -226,7 +226,8 @@ int main(int argc, char **argv)
     broker_topics_create(in_topics, 3);
     broker_topics_create(out_topic, 1);
     broker_produce_shop(&shop, "lat-");
-    load l = {.shop = &shop, .n = (size_t)((seconds + WARM_UP_S) * rate), .gap = 1.0 / (double)rate};
+    load l = {
+        .shop = &shop, .n = (size_t)((seconds + WARM_UP_S) * rate), .gap = 1.0 / (double)rate};
     l.due = calloc(l.n, sizeof *l.due);
     l.took = malloc(l.n * sizeof *l.took);
     if (!l.due || !l.took) {

@@ -196,7 +196,8 @@ static rd_kafka_t *consumer_at_start(const char *const *topics, size_t n)
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
     for (size_t i = 0; i < n; i++) {
         for (int p = 0; p < BROKER_PARTITIONS; p++) {
-            rd_kafka_topic_partition_list_add(list, topics[i], p)->offset = RD_KAFKA_OFFSET_BEGINNING;
+            rd_kafka_topic_partition_list_add(list, topics[i], p)->offset =
+                RD_KAFKA_OFFSET_BEGINNING;
         }
     }
     rd_kafka_resp_err_t err = rd_kafka_assign(rk, list);
@@ -361,7 +362,8 @@ int64_t broker_count(const char *topic)
     int64_t n = 0;
     for (int p = 0; p < BROKER_PARTITIONS; p++) {
         int64_t low = 0, high = 0;
-        rd_kafka_resp_err_t err = rd_kafka_query_watermark_offsets(rk, topic, p, &low, &high, WAIT_MS);
+        rd_kafka_resp_err_t err =
+            rd_kafka_query_watermark_offsets(rk, topic, p, &low, &high, WAIT_MS);
         if (err) {
             fail(topic, rd_kafka_err2str(err));
         }

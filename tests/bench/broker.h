@@ -12,9 +12,9 @@
 enum { BROKER_PARTITIONS = 2 };
 
 /* Settings of every consumer whose throughput is measured, Kindred's and the raw one. 200,000 small
- * messages are so few that librdkafka's defaults would be what is measured: a partition with 100,000 of
- * them in hand is not fetched again for up to a second, and a fetch that waits at the end of one
- * partition keeps the others waiting for half a second. */
+ * messages are so few that librdkafka's defaults would be what is measured: a partition with
+ * 100,000 of them in hand is not fetched again for up to a second, and a fetch that waits at the
+ * end of one partition keeps the others waiting for half a second. */
 #define BROKER_QUEUED_MIN "1000000"
 #define BROKER_FETCH_WAIT "10"
 
@@ -29,13 +29,13 @@ void broker_topics_delete(const char *const *names, size_t n);
 void broker_produce_shop(const bench_shop *shop, const char *prefix);
 
 /* Seconds that it takes to read `n` messages of the topics from their start and produce the same
- * bytes to `to` (or, if given, the bytes `instead`, each time), from the first message in hand until
- * the broker has acknowledged the last. */
+ * bytes to `to` (or, if given, the bytes `instead`, each time), from the first message in hand
+ * until the broker has acknowledged the last. */
 double broker_raw_copy(const char *const *from, size_t n_from, const char *to, size_t n,
                        const void *instead, size_t instead_len);
 
-/* Commits for the group the start (or the end) of every partition of the topics, so that a member of
- * it answers everything (or nothing) that is there now. */
+/* Commits for the group the start (or the end) of every partition of the topics, so that a member
+ * of it answers everything (or nothing) that is there now. */
 void broker_commit(const char *group, const char *const *topics, size_t n, bool at_end);
 
 /* The open-loop sender of the latency benchmark: hands its messages over at the times they are due,

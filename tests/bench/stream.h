@@ -1,5 +1,5 @@
-/* stream.h - Kindred's own source and sink on the real broker, ready to be measured: the instance is a
- * member of its group, nothing has been handed out that counts, the sink is warm.
+/* stream.h - Kindred's own source and sink on the real broker, ready to be measured: the instance
+ * is a member of its group, nothing has been handed out that counts, the sink is warm.
  * @thread one
  */
 #ifndef KD_BENCH_STREAM_H

@@ -36,7 +36,10 @@ static void make(world *w, kd_rng *rng, int shoppers)
     for (int k = 0; k < N; k++) {
         kd_memory_step *s = &w->step[k];
         int dice = (int)kd_rng_below(rng, 100);
-        kd_record_type type = dice < 3 ? KD_FORGET : dice < 8 ? KD_CATALOG : dice < 50 ? KD_PURCHASE : KD_BROWSE;
+        kd_record_type type = dice < 3    ? KD_FORGET
+                              : dice < 8  ? KD_CATALOG
+                              : dice < 50 ? KD_PURCHASE
+                                          : KD_BROWSE;
         kd_record *r = &s->record;
         kd_record_init(r, type);
         /* Shoppers come in runs, so that units of several records are common. */
@@ -88,14 +91,14 @@ static int twin(const world *w, int epoch_max, int *out)
                 r->type != KD_CATALOG && strcmp(w->shopper[j], w->shopper[k]) == 0)
                 is_back = true;
         }
-        /* The unit is broken by a forget request, and not by a catalogue record, which is nobody's. */
+        /* The unit is broken by a forget request, and not by a catalogue record, which is nobody's.
+         */
         bool continues = false;
         if (last >= first_of_epoch && is_event(r)) {
             const kd_record *o = &w->step[last].record;
             continues = is_event(o) && strcmp(w->shopper[last], w->shopper[k]) == 0 &&
-                        (o->time == r->time ||
-                         (o->order_id.p != NULL && r->order_id.p != NULL &&
-                          strcmp(w->order[last], w->order[k]) == 0));
+                        (o->time == r->time || (o->order_id.p != NULL && r->order_id.p != NULL &&
+                                                strcmp(w->order[last], w->order[k]) == 0));
         }
         if (in_epoch == epoch_max || (is_back && !continues)) {
             first_of_epoch = k;
@@ -151,8 +154,8 @@ static result run(const world *w, uint32_t epoch_max, uint32_t workers, kd_rng *
     assert_int_equal(kd_memory_source_new(&mo, &source, &err), KD_OK);
     assert_int_equal(kd_memory_sink_new(&sink, &err), KD_OK);
     assert_int_equal(source->kind->start(source, &err), KD_OK);
-    kd_pipeline_options po = {.epoch_max = epoch_max, .workers = workers, .emit_always = true,
-                              .max_dead_letters = -1};
+    kd_pipeline_options po = {
+        .epoch_max = epoch_max, .workers = workers, .emit_always = true, .max_dead_letters = -1};
     assert_int_equal(kd_pipeline_new(&po, source, rec, sink, &p, &err), KD_OK);
     kd_rc rc;
     do {

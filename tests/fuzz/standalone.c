@@ -1,9 +1,9 @@
 /* standalone.c: a main() for fuzz targets that are built without libFuzzer.
  *
- * Feeds each file named on the command line (and each file of each folder named) to the target once,
- * so that the corpus is replayed by every compiler and under every sanitizer. The bytes are handed
- * over in a heap block of exactly their size: a read past the end is seen by AddressSanitizer.
- * Fails when it found nothing to feed, since a replay of nothing proves nothing.
+ * Feeds each file named on the command line (and each file of each folder named) to the target
+ * once, so that the corpus is replayed by every compiler and under every sanitizer. The bytes are
+ * handed over in a heap block of exactly their size: a read past the end is seen by
+ * AddressSanitizer. Fails when it found nothing to feed, since a replay of nothing proves nothing.
  * @thread main */
 #include <dirent.h>
 #include <errno.h>

@@ -46,6 +46,7 @@ def config(group, browse="browse"):
   receipts: {topic('receipts')}
 group.id: {run_id}-{group}
 output.start: earliest
+ready.lag: 0
 emit: always
 schema.registry.url: {REGISTRY}
 kafka:

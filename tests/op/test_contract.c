@@ -6,23 +6,63 @@
 #include "operators/state.h"
 #include "schemas/codec.h"
 
-/* -- the table: a configuration a row ------------------------------------------------------------ */
+/* -- the table: a configuration a row ------------------------------------------------------------
+ */
 
 typedef struct row {
     const char *name;
     world_options w;
 } row;
 
-#define WEIGHTS_ONE {1, 1, 1, 1}
+#define WEIGHTS_ONE                                                                                \
+    {                                                                                              \
+        1, 1, 1, 1                                                                                 \
+    }
 static const row rows[] = {
     {"jaccard",
-     {8, 12, 40, 60000, 4, 6, {10, 5, 20, 10, 5, ORACLE_PURCHASED, ORACLE_JACCARD, 1, true, 0.001, 0, WEIGHTS_ONE, 0}}},
+     {8,
+      12,
+      40,
+      60000,
+      4,
+      6,
+      {10, 5, 20, 10, 5, ORACLE_PURCHASED, ORACLE_JACCARD, 1, true, 0.001, 0, WEIGHTS_ONE, 0}}},
     {"cosine, caps of one",
-     {6, 8, 20, 60000, 4, 6, {1, 1, 1, 1, 1, ORACLE_NONE, ORACLE_COSINE, 1, false, 0.001, 0, WEIGHTS_ONE, 0}}},
+     {6,
+      8,
+      20,
+      60000,
+      4,
+      6,
+      {1, 1, 1, 1, 1, ORACLE_NONE, ORACLE_COSINE, 1, false, 0.001, 0, WEIGHTS_ONE, 0}}},
     {"caps of two, retention",
-     {6, 8, 30, 3600000, 4, 6, {2, 2, 2, 2, 2, ORACLE_SEEN, ORACLE_JACCARD, 1, true, 0.001, 36000000, WEIGHTS_ONE, 0}}},
+     {6,
+      8,
+      30,
+      3600000,
+      4,
+      6,
+      {2, 2, 2, 2, 2, ORACLE_SEEN, ORACLE_JACCARD, 1, true, 0.001, 36000000, WEIGHTS_ONE, 0}}},
     {"weights and half-life",
-     {8, 12, 40, 60000, 0, 0, {10, 5, 20, 10, 5, ORACLE_PURCHASED, ORACLE_COSINE, 1, true, 0.001, 0, {0.5, 1, 2, 4}, 600000}}},
+     {8,
+      12,
+      40,
+      60000,
+      0,
+      0,
+      {10,
+       5,
+       20,
+       10,
+       5,
+       ORACLE_PURCHASED,
+       ORACLE_COSINE,
+       1,
+       true,
+       0.001,
+       0,
+       {0.5, 1, 2, 4},
+       600000}}},
 };
 
 enum { N_RECORDS = 120, N_ROWS = sizeof rows / sizeof *rows };
@@ -45,7 +85,8 @@ static void answers(const kd_recommender *r, kd_reader_space *space, const world
     for (int u = 0; u < w->shoppers; u++) {
         char id[16];
         snprintf(id, sizeof id, "u%d", u);
-        kd_query q = {.shopper_id = kd_str_of(id), .time = world_start + w->times * w->step_ms,
+        kd_query q = {.shopper_id = kd_str_of(id),
+                      .time = world_start + w->times * w->step_ms,
                       .trigger = {"t", 0, u}};
         kd_update update;
         kd_err err = {0};
@@ -64,7 +105,8 @@ static void for_each_row(void (*check)(const row *, kd_rng *))
             check(&rows[k], &rng);
 }
 
-/* -- the laws ------------------------------------------------------------------------------------- */
+/* -- the laws -------------------------------------------------------------------------------------
+ */
 
 static void twice_the_same(const row *x, kd_rng *rng)
 {
@@ -139,7 +181,7 @@ static void test_bad_options_are_refused_at_open(void **unused)
 {
     (void)unused;
     static const char *const bad[][2] = {
-        {"history.max", "0"},       {"history.max", "2001"}, {"usercf.neighbours", "0"},
+        {"history.max", "0"},       {"history.max", "2001"},  {"usercf.neighbours", "0"},
         {"audience.max", "-1"},     {"recommend.count", "0"}, {"usercf.weight.view", "-1"},
         {"usercf.similarity", "x"}, {"retention", "-1d"},     {"recommend.exclude", "all"},
         {"usercf.neighbors", "5"},

@@ -47,7 +47,12 @@ void *__wrap_mmap(void *addr, size_t n, int prot, int flags, int fd, off_t offse
 enum { N_RECORDS = 300 };
 
 static const world_options torture = {
-    40, 25, 200, 60000, 3, 6,
+    40,
+    25,
+    200,
+    60000,
+    3,
+    6,
     {6, 3, 20, 10, 5, ORACLE_PURCHASED, ORACLE_JACCARD, 1, true, 0.001, 3600000, {1, 1, 1, 1}, 0}};
 
 /* Returns true if no allocation failed. */

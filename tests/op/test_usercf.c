@@ -4,7 +4,6 @@
 
 #include "operators/state.h"
 
-
 enum { N_RECORDS = 60 };
 
 /* Caps bind: histories, purchases, audiences, neighbours and lists of one or two are common. */
@@ -28,7 +27,8 @@ static void random_options(kd_rng *rng, world_options *w)
     o->overlap_min = 1 + (int)(kd_rng_below(rng, 4) == 0);
     o->fill = kd_rng_below(rng, 2) == 0;
     o->fill_weight = 0.001;
-    o->retention_ms = kd_rng_below(rng, 2) == 0 ? 0 : w->step_ms * (1 + (int64_t)kd_rng_below(rng, 20));
+    o->retention_ms =
+        kd_rng_below(rng, 2) == 0 ? 0 : w->step_ms * (1 + (int64_t)kd_rng_below(rng, 20));
     bool is_weighted = kd_rng_below(rng, 3) == 0;
     for (int a = 0; a < 4; a++)
         o->weight[a] = is_weighted ? (double)kd_rng_below(rng, 5) / 2 : 1;

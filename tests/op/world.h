@@ -40,7 +40,8 @@ static inline void world_make(kd_rng *rng, const world_options *w, world_record 
         kd_record_type type = dice < w->forgets                ? KD_FORGET
                               : dice < w->forgets + w->catalog ? KD_CATALOG
                                                                : KD_BROWSE;
-        snprintf(r->shopper, sizeof r->shopper, "u%d", (int)kd_rng_below(rng, (uint64_t)w->shoppers));
+        snprintf(r->shopper, sizeof r->shopper, "u%d",
+                 (int)kd_rng_below(rng, (uint64_t)w->shoppers));
         snprintf(r->item, sizeof r->item, "i%d", (int)kd_rng_below(rng, (uint64_t)w->items));
         kd_action action = (kd_action)kd_rng_below(rng, KD_ACTIONS);
         if (type == KD_BROWSE && action >= KD_PAID)

@@ -160,8 +160,8 @@ typedef struct world {
     int64_t since[64][64]; /* latest live time */
     double weight[64][64]; /* greatest weight of the live ones, at `now` */
     bool bought[64][64];
-    int64_t last[64];      /* most recent activity, INT64_MIN: nothing kept */
-    int size[64];          /* |I(u)| */
+    int64_t last[64]; /* most recent activity, INT64_MIN: nothing kept */
+    int size[64];     /* |I(u)| */
 } world;
 
 static int index_of(char ids[64][ORACLE_ID], int *n, const char *id)
@@ -251,9 +251,10 @@ static int neighbours_in(const oracle *o, const world *w, int u, candidate *out)
         for (; at > 0; at--) {
             const candidate *y = &out[at - 1];
             int64_t left = x.num * y->den, right = y->num * x.den;
-            bool is_better = left != right                    ? left > right
-                             : w->last[v] != w->last[y->v]    ? w->last[v] > w->last[y->v]
-                                                              : strcmp(w->shopper[v], w->shopper[y->v]) > 0;
+            bool is_better = left != right ? left > right
+                             : w->last[v] != w->last[y->v]
+                                 ? w->last[v] > w->last[y->v]
+                                 : strcmp(w->shopper[v], w->shopper[y->v]) > 0;
             if (!is_better)
                 break;
             out[at] = out[at - 1];

@@ -1,5 +1,6 @@
 /* The structures under the state at sizes where posting lists have directories: long audiences with
- * removals from the middle, ties of time, retention, forgetting; slots and slabs that are reused. */
+ * removals from the middle, ties of time, retention, forgetting; slots and slabs that are reused.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -38,8 +39,8 @@ static void interact(kd_state *s, uint64_t u, uint64_t i, kd_action a, kd_ms t)
     snprintf(item, sizeof item, "item-%llu", (unsigned long long)i);
     kd_applied applied = {0};
     kd_err err = {0};
-    assert_int_equal(kd_state_interact(s, kd_str_of(shopper), kd_str_of(item), a, t, t, &applied, &err),
-                     KD_OK);
+    assert_int_equal(
+        kd_state_interact(s, kd_str_of(shopper), kd_str_of(item), a, t, t, &applied, &err), KD_OK);
 }
 
 static void forget(kd_state *s, uint64_t u, kd_ms t)
@@ -95,8 +96,7 @@ static void test_retention_returns_memory(void **unused)
     kd_rng_init(&rng, seed_of());
     kd_state *s = state_of(50, 30 * KD_MS_DAY);
     for (int k = 0; k < 200000; k++)
-        interact(s, kd_rng_below(&rng, 20000), kd_rng_below(&rng, 3000), KD_VIEW,
-                 start + k * 1000);
+        interact(s, kd_rng_below(&rng, 20000), kd_rng_below(&rng, 3000), KD_VIEW, start + k * 1000);
     kd_state_memory before, after;
     kd_state_memory_of(s, &before);
     for (int k = 0; k < 2000; k++)

@@ -1,5 +1,5 @@
-/* The pool does each index exactly once, whatever the number of workers and of indexes, and what the
- * jobs wrote is there when it returns. */
+/* The pool does each index exactly once, whatever the number of workers and of indexes, and what
+ * the jobs wrote is there when it returns. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -29,7 +29,9 @@ static void test_each_index_once(void **unused)
         kd_pool *p = NULL;
         kd_err err = {0};
         assert_int_equal(kd_pool_new(workers[w], &p, &err), KD_OK);
-        for (uint32_t n = 0; n <= 2000; n = n < 20 ? n + 1 : n * 3 / 2 > 2000 && n < 2000 ? 2000 : n * 3 / 2) {
+        for (uint32_t n = 0; n <= 2000; n = n < 20                         ? n + 1
+                                            : n * 3 / 2 > 2000 && n < 2000 ? 2000
+                                                                           : n * 3 / 2) {
             static job j;
             memset(&j, 0, sizeof j);
             j.n_workers = workers[w];
