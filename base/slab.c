@@ -200,7 +200,7 @@ bool kd_slab_is_sparse(const kd_slab *s, uint32_t h)
 {
     const slab *b = &s->slabs[h >> KD_SLAB_SHIFT];
     uint32_t units = (uint32_t)(class_bytes(b->class_no) / KD_SLAB_UNIT);
-    return (uint64_t)b->live * units * 4 < (1u << KD_SLAB_SHIFT) &&
+    return (uint64_t)b->live * units * 2 < (1u << KD_SLAB_SHIFT) &&
            s->room[b->class_no] != h >> KD_SLAB_SHIFT;
 }
 

@@ -35,7 +35,7 @@ uint32_t kd_slab_alloc(kd_slab *s, size_t n);
 /* n as given to alloc (or any n of the same class). h = 0 is allowed. */
 void kd_slab_release(kd_slab *s, uint32_t h, size_t n);
 
-/* True if moving this block would help to give a slab back: its slab is less than a quarter full
+/* True if moving this block would help to give a slab back: its slab is less than half full
  * and not the one that its class allocates from. */
 bool kd_slab_is_sparse(const kd_slab *s, uint32_t h);
 

@@ -20,6 +20,7 @@ static const char help[] =
     "(.avro)\n"
     "  --table                 a readable table on standard output instead\n"
     "  --dead-letters FILE     bad records as JSON lines\n"
+    "  --receipts FILE         who was forgotten (null updates) and the receipts, as JSON lines\n"
     "  --max-dead-letters N    end with exit code 3 when there are more\n"
     "  --now TIME              events after this time are refused (default: the clock)\n"
     "  --speed max|1x|60x      pace in event time; changes no byte of the output\n"
@@ -58,10 +59,10 @@ static kd_rc parse_speed(const char *text, double *out, kd_err *err)
 
 static kd_rc open_sinks(replay *x, const kd_flag *flags, kd_err *err)
 {
-    kd_sink *list[4] = {NULL};
+    kd_sink *list[5] = {NULL};
     uint32_t n = 0;
     const char *out = kd_flag_value(flags, "out"), *dead = kd_flag_value(flags, "dead-letters");
-    const uint32_t take = KD_TAKE_UPDATES | KD_TAKE_FORGOTTEN | KD_TAKE_RECEIPTS;
+    const char *receipts = kd_flag_value(flags, "receipts");
     kd_rc rc = kd_digest_sink_new(&list[n++], err);
     x->digest = list[0];
     if (rc == KD_OK && kd_flag_given(flags, "table")) {
@@ -74,9 +75,11 @@ static kd_rc open_sinks(replay *x, const kd_flag *flags, kd_err *err)
     }
     if (rc == KD_OK && out != NULL)
         rc = ends_with(out, ".avro") ? kd_container_sink_new(out, KD_OUT_UPDATE, &list[n++], err)
-                                     : kd_jsonl_sink_new(out, take, &list[n++], err);
+                                     : kd_jsonl_sink_new(out, KD_TAKE_UPDATES, &list[n++], err);
     if (rc == KD_OK && dead != NULL)
         rc = kd_jsonl_sink_new(dead, KD_TAKE_DEAD_LETTERS, &list[n++], err);
+    if (rc == KD_OK && receipts != NULL)
+        rc = kd_jsonl_sink_new(receipts, KD_TAKE_FORGOTTEN | KD_TAKE_RECEIPTS, &list[n++], err);
     if (rc == KD_OK)
         return kd_tee_sink_new(list, n, &x->sink, err);
     for (uint32_t k = 0; k + 1 < n; k++) /* the last one was not made */
@@ -185,6 +188,7 @@ static int run_replay(replay *x, int argc, char **argv, kd_err *err)
         {.name = "out", .has_value = true},
         {.name = "table"},
         {.name = "dead-letters", .has_value = true},
+        {.name = "receipts", .has_value = true},
         {.name = "max-dead-letters", .has_value = true},
         {.name = "now", .has_value = true},
         {.name = "speed", .has_value = true},

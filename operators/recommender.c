@@ -23,6 +23,7 @@ struct kd_recommender {
     kd_popular popular;
     kd_stat stats[N_STATS];
     int64_t n_forgotten;
+    uint32_t tidy_due; /* shoppers to look at when the epoch's writing ends */
 };
 
 struct kd_reader_space {
@@ -151,6 +152,7 @@ kd_str kd_recommender_shopper(const kd_recommender *r, const kd_record *rec)
 kd_rc kd_recommender_apply(kd_recommender *r, const kd_record *rec, kd_applied *out, kd_err *err)
 {
     *out = (kd_applied){0};
+    r->tidy_due += 2;
     if (rec->type == KD_CATALOG)
         return kd_state_catalog(r->state, rec, out, err);
     kd_str shopper = kd_recommender_shopper(r, rec);
@@ -170,8 +172,9 @@ kd_rc kd_recommender_apply(kd_recommender *r, const kd_record *rec, kd_applied *
 
 kd_rc kd_recommender_prepare(kd_recommender *r, kd_err *err)
 {
-    (void)r;
     (void)err;
+    kd_state_tidy(r->state, r->tidy_due);
+    r->tidy_due = 0;
     return KD_OK;
 }
 

@@ -436,3 +436,13 @@ kd_rc kd_state_forget(kd_state *s, kd_str shopper, kd_ms time, kd_ms ts, kd_appl
     out->receipt.after = s->digest;
     return KD_OK;
 }
+
+void kd_state_tidy(kd_state *s, uint32_t n)
+{
+    uint32_t end = s->shoppers.n_used;
+    for (n = n < end ? n : end; n > 0; n--) {
+        s->tidy_next = s->tidy_next + 1 < end ? s->tidy_next + 1 : 0;
+        if (s->hist.shopper[s->tidy_next].n > 0)
+            kd_history_shrink(&s->hist, s->tidy_next);
+    }
+}

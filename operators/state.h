@@ -66,6 +66,7 @@ struct kd_state {
     kd_ms state_time;   /* newest event time of an accepted event or forget request */
     kd_ms horizon_base; /* max(min(event time, record timestamp)) */
     int64_t n_entries, n_postings, n_expired;
+    uint32_t tidy_next; /* shopper slot that kd_state_tidy looks at next */
     kd_digest digest;
 };
 
@@ -84,6 +85,10 @@ KD_CHECK kd_rc kd_state_forget(kd_state *s, kd_str shopper, kd_ms time, kd_ms ts
 
 /* Last writer by (time, canonical bytes). out->refused: an older version. */
 KD_CHECK kd_rc kd_state_catalog(kd_state *s, const kd_record *rec, kd_applied *out, kd_err *err);
+
+/* Looks at the next n shoppers, in a circle, and moves histories out of sparse slabs, so that what
+ * growing and shrinking left behind goes back to the system. Changes no content.  O(n) */
+void kd_state_tidy(kd_state *s, uint32_t n);
 
 /* The slot of a shopper that has entries, or KD_NO_SLOT. */
 uint32_t kd_state_shopper(const kd_state *s, kd_str id);

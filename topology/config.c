@@ -15,8 +15,10 @@ static const kd_opt opts[] = {
      "Threads that compute lists; no output depends on it."},
     {"emit", KD_OPT_ENUM, "on-change", 0, 0, "always|on-change",
      "Publish a list after every event, or only when it differs from the last one published."},
-    {"delivery", KD_OPT_ENUM, "at-least-once", 0, 0, "at-least-once|exactly-once",
-     "What a reader of the output may rely on."},
+    {"delivery", KD_OPT_ENUM, "at-least-once", 0, 0, "at-least-once",
+     "What a reader of the output may rely on: nothing is lost; after a crash an update may come "
+     "again, "
+     "with the same trigger."},
     {"commit_interval_ms", KD_OPT_INT, "100", 1, 600000, NULL,
      "How often input positions are committed, in milliseconds."},
     {"max.dead-letters", KD_OPT_INT, "-1", -1, 9e15, NULL,

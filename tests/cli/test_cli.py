@@ -208,9 +208,13 @@ def test_forgetting_in_a_file():
     forget = json.dumps({"type": "ForgetRequest", "request_id": "r", "shopper_id": "u1",
                          "time": START + 60000})
     file = path("forget.jsonl", "\n".join(LINES + [forget, LINES[1]]) + "\n")
-    done, _ = replay("--in", file, "--out", "-")
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {"shopper_id": "u1", "forgotten": True} in lines
+    receipts = path("receipts.jsonl")
+    done, _ = replay("--in", file, "--out", "-", "--receipts", receipts)
+    assert all("items" in json.loads(line) for line in done.stdout.splitlines())
+    with open(receipts) as f:
+        lines = [json.loads(line) for line in f]
+    assert lines[0] == {"shopper_id": "u1", "forgotten": True} and len(lines) == 2, lines
+    assert lines[1]["request_id"] == "r" and "u1" not in json.dumps(lines[1]), lines[1]
     assert count(done, "forget requests") == 1 and count(done, "refused") == 1
     hers = [line for line in LINES if '"u1"' in line]
     never = path("never.jsonl", "\n".join([x for x in LINES if x not in hers] + [forget]) + "\n")
@@ -247,6 +251,23 @@ def test_a_signal_ends_a_paced_replay_in_order():
     err = process.communicate(timeout=60)[1]
     assert process.returncode == 130, (process.returncode, err)
     assert "output digest" in err and count_in(err, "updates") <= 2, err
+
+
+def test_demo_runs_without_a_server():
+    out = kindred("demo", "--events", "600", "--shoppers", "60", "--items", "40", "--rate", "0").stdout
+    assert "recommended, with scores" in out, out
+    assert re.search(r"^events +600 ", out, re.M) and re.search(r"^dead letters +0$", out, re.M), out
+    assert re.search(r"^latency +p50 [0-9.]+ ms, p99 [0-9.]+ ms", out, re.M), out
+
+
+def test_a_missing_broker_is_waited_for_and_said():
+    process = subprocess.Popen([BIN, "run", "--quiet", "-X", "bootstrap.servers=127.0.0.1:1"],
+                               stderr=subprocess.PIPE, text=True)
+    said = process.stderr.readline()
+    assert "trying again" in said, said
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
 
 
 def test_disk_full_is_said():
