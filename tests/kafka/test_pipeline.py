@@ -263,6 +263,24 @@ def test_old_data_are_refused_with_advice():
     assert "retention.ms is" in found, found
 
 
+def test_a_refused_timestamp_costs_itself_only():
+    """A broker takes nothing stamped more than an hour ahead, and refuses the whole batch for it."""
+    now = int(time.time() * 1000)
+    events, dead = os.path.join(folder, "ahead.jsonl"), os.path.join(folder, "ahead.dead.jsonl")
+    with open(events, "w") as f:
+        for k in range(20):
+            at = now + 7200_000 if k == 7 else now - 60_000 + k
+            f.write(json.dumps({"type": "BrowseEvent", "event_id": f"a{k}", "user_id": "u1",
+                                "item_id": "i1", "action": "VIEW", "time": at}) + "\n")
+    before = len(read("browse"))
+    said = kindred("produce", "-c", config("a"), "--in", events, "--now", "2099-01-01", "--quiet",
+                   "--dead-letters", dead).stderr
+    assert len(read("browse")) - before == 19, said
+    with open(dead) as f:
+        letters = [json.loads(line) for line in f]
+    assert [(d["offset"], d["reason"]) for d in letters] == [(7, "time")], letters
+
+
 def main():
     tests = [v for k, v in globals().items() if k.startswith("test_")]
     for test in tests:
