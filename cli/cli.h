@@ -35,8 +35,8 @@ typedef struct kd_verb {
     int (*run)(const struct kd_verb *verb, int argc, char **argv, kd_err *err);
 } kd_verb;
 
-extern const kd_verb kd_verb_replay, kd_verb_generate, kd_verb_demo, kd_verb_run, kd_verb_produce,
-    kd_verb_tail, kd_verb_topics, kd_verb_schemas, kd_verb_config, kd_verb_version;
+extern const kd_verb kd_verb_recommend, kd_verb_replay, kd_verb_generate, kd_verb_demo, kd_verb_run,
+    kd_verb_produce, kd_verb_tail, kd_verb_topics, kd_verb_schemas, kd_verb_config, kd_verb_version;
 
 const kd_verb *kd_verbs(size_t *out_n);
 
@@ -75,9 +75,10 @@ KD_CHECK kd_rc kd_flag_int(const kd_flag *flags, const char *name, int64_t dflt,
  * argument is a kd_progress_line. */
 typedef struct kd_progress_line {
     bool is_terminal, is_quiet, has_line;
+    const char *done; /* what counts->updates are here: "updates", "acknowledged" */
     int64_t shown_ms, last_records, last_ms;
 } kd_progress_line;
-void kd_progress_line_init(kd_progress_line *p);
+void kd_progress_line_init(kd_progress_line *p, const char *done);
 void kd_progress_show(void *arg, const kd_counts *counts, const kd_progress *progress,
                       int64_t elapsed_ms, bool is_last);
 

@@ -34,8 +34,8 @@ static kd_flag *find_flag(kd_flag *flags, const char *name, size_t n)
 
 static kd_rc unknown_flag(const kd_flag *flags, const char *word, kd_err *err)
 {
-    const char *names[64] = {"set", "help"};
-    size_t n = 2;
+    const char *names[64] = {"set", "config", "help"};
+    size_t n = 3;
     for (const kd_flag *f = flags; f->name != NULL && n < 63; f++)
         names[n++] = f->name;
     const char *near = kd_nearest(word[1] == '-' ? word + 2 : word + 1, names);
@@ -106,17 +106,15 @@ static kd_rc take_common(int argc, char **argv, int *k, given *g, kd_common *com
         common->help = true;
         return KD_OK;
     }
-    bool is_file = strcmp(word, "-c") == 0 || strcmp(word, "--config") == 0;
-    bool is_set = strcmp(word, "--set") == 0 || strncmp(word, "--set=", 6) == 0;
+    size_t name = word[0] == '-' && word[1] == '-' ? strcspn(word, "=") : strlen(word);
+    bool is_file = strcmp(word, "-c") == 0 || (name == 8 && strncmp(word, "--config", 8) == 0);
+    bool is_set = name == 5 && strncmp(word, "--set", 5) == 0;
     bool is_property = strncmp(word, "-X", 2) == 0;
     if (!is_file && !is_set && !is_property) {
         *out = false;
         return KD_OK;
     }
-    const char *value = is_property && word[2] != '\0' ? word + 2
-                        : is_set && word[5] == '='     ? word + 6
-                        : *k + 1 < argc                ? argv[++*k]
-                                                       : NULL;
+    const char *value = is_property && word[2] != '\0' ? word + 2 : value_at(argc, argv, k);
     if (value == NULL)
         return kd_fail(err, KD_ECONFIG, "%s needs a value", word);
     if (is_file)
@@ -195,6 +193,9 @@ const char *kd_flag_value(const kd_flag *flags, const char *name)
     return f->n == 0 ? NULL : f->values[f->n - 1];
 }
 
+/* What a double holds exactly, as for the options of the configuration. */
+#define MOST INT64_C(9000000000000000)
+
 kd_rc kd_flag_int(const kd_flag *flags, const char *name, int64_t dflt, int64_t min, int64_t *out,
                   kd_err *err)
 {
@@ -205,9 +206,9 @@ kd_rc kd_flag_int(const kd_flag *flags, const char *name, int64_t dflt, int64_t 
     }
     char *end;
     long long x = strtoll(text, &end, 10);
-    if (end == text || *end != '\0' || x < min)
-        return kd_fail(err, KD_ECONFIG, "--%s: \"%s\" is not a whole number from %lld up", name,
-                       text, (long long)min);
+    if (end == text || *end != '\0' || x < min || x > MOST)
+        return kd_fail(err, KD_ECONFIG, "--%s: \"%s\" is not a whole number from %lld to %lld",
+                       name, text, (long long)min, (long long)MOST);
     *out = x;
     return KD_OK;
 }

@@ -6,8 +6,9 @@
 #include "cli/cli.h"
 
 static const kd_verb *const verbs[] = {
-    &kd_verb_demo, &kd_verb_run,    &kd_verb_replay,  &kd_verb_produce, &kd_verb_generate,
-    &kd_verb_tail, &kd_verb_topics, &kd_verb_schemas, &kd_verb_config,  &kd_verb_version,
+    &kd_verb_demo,    &kd_verb_run,      &kd_verb_replay,  &kd_verb_recommend,
+    &kd_verb_produce, &kd_verb_generate, &kd_verb_tail,    &kd_verb_topics,
+    &kd_verb_schemas, &kd_verb_config,   &kd_verb_version,
 };
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
 
@@ -52,6 +53,18 @@ static int unknown_verb(const char *name)
     return KD_EXIT_USAGE;
 }
 
+/* What was printed may have gone to a full disk or a closed pipe: that is a failure, too. */
+static int after_output(int code)
+{
+    bool is_bad = ferror(stdout) != 0;
+    if (fflush(stdout) == 0 && !is_bad)
+        return code;
+    if (code != KD_EXIT_OK)
+        return code;
+    fprintf(stderr, "kindred: cannot write standard output\n");
+    return KD_EXIT_IO;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2) {
@@ -60,9 +73,10 @@ int main(int argc, char **argv)
     }
     const char *name = argv[1];
     bool is_help = strcmp(name, "help") == 0;
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || (is_help && argc == 2)) {
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ||
+        (is_help && (argc == 2 || strcmp(argv[2], "help") == 0 || argv[2][0] == '-'))) {
         print_help(stdout);
-        return KD_EXIT_OK;
+        return after_output(KD_EXIT_OK);
     }
     if (strcmp(name, "--version") == 0)
         name = "version";
@@ -75,5 +89,5 @@ int main(int argc, char **argv)
         is_help ? verb->run(verb, 1, help_argv, &err) : verb->run(verb, argc - 2, argv + 2, &err);
     if (err.msg[0] != '\0')
         fprintf(stderr, "kindred: %s%s%s\n", err.where, err.where[0] == '\0' ? "" : ": ", err.msg);
-    return code;
+    return after_output(code);
 }

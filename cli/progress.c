@@ -8,9 +8,9 @@
 
 enum { PLAIN_MS = 5000, TERMINAL_MS = 400 };
 
-void kd_progress_line_init(kd_progress_line *p)
+void kd_progress_line_init(kd_progress_line *p, const char *done)
 {
-    *p = (kd_progress_line){.is_terminal = isatty(STDERR_FILENO) == 1};
+    *p = (kd_progress_line){.is_terminal = isatty(STDERR_FILENO) == 1, .done = done};
 }
 
 static void describe(const kd_progress_line *p, const kd_counts *c, const kd_progress *x,
@@ -18,8 +18,8 @@ static void describe(const kd_progress_line *p, const kd_counts *c, const kd_pro
 {
     int64_t span = elapsed_ms - p->last_ms;
     int64_t rate = span > 0 ? (c->records - p->last_records) * 1000 / span : 0;
-    int n = snprintf(out, cap, "%lld events  %lld/s  %lld updates", (long long)c->records,
-                     (long long)rate, (long long)c->updates);
+    int n = snprintf(out, cap, "%lld events  %lld/s  %lld %s", (long long)c->records,
+                     (long long)rate, (long long)c->updates, p->done);
     if (c->dead_letters > 0 && n > 0 && (size_t)n < cap)
         n += snprintf(out + n, cap - (size_t)n, "  %lld dead letters", (long long)c->dead_letters);
     if (x->lag >= 0 && n > 0 && (size_t)n < cap)

@@ -4,16 +4,23 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "schemas/json.h"
 
 static const char help[] =
-    "usage: kindred config [--yaml | --markdown] [common flags]\n\n"
+    "usage: kindred config [--yaml | --json | --markdown] [common flags]\n\n"
     "Prints every option with its value and where that came from; secrets are hidden.\n"
     "  --yaml        as a file that reads back to the same configuration\n"
+    "  --json        one object: by name the value as text, and where it is from\n"
     "  --markdown    the table of all options with defaults (docs/OPTIONS.md)\n";
 
 static const char *shown(const kd_opt_value *v)
 {
     return kd_config_is_secret(v->opt->name) && v->s[0] != '\0' ? "***" : v->s;
+}
+
+static const char *shown_property(const kd_property *p)
+{
+    return kd_config_is_secret(p->name) ? "***" : p->value;
 }
 
 static void print_table(const kd_config *c)
@@ -23,20 +30,17 @@ static void print_table(const kd_config *c)
         printf("%-28s %-24s %s\n", v->opt->name, shown(v), v->from);
     }
     for (size_t k = 0; k < c->n_kafka; k++)
-        printf("kafka.%-22s %-24s %s\n", c->kafka[k].name,
-               kd_config_is_secret(c->kafka[k].name) ? "***" : c->kafka[k].value, c->kafka[k].from);
+        printf("kafka.%-22s %-24s %s\n", c->kafka[k].name, shown_property(&c->kafka[k]),
+               c->kafka[k].from);
 }
 
-/* Quoted as YAML's double-quoted style wants it. */
+/* As YAML's double-quoted style wants it, and as JSON does: what JSON escapes, YAML reads back. */
 static void print_quoted(const char *s)
 {
-    putchar('"');
-    for (; *s != '\0'; s++) {
-        if (*s == '"' || *s == '\\')
-            putchar('\\');
-        putchar(*s);
-    }
-    putchar('"');
+    kd_buf b = {0};
+    kd_json_str(&b, kd_str_of(s));
+    fwrite(b.p, 1, b.n, stdout);
+    kd_buf_dispose(&b);
 }
 
 static void print_yaml(const kd_config *c)
@@ -50,10 +54,39 @@ static void print_yaml(const kd_config *c)
     if (c->n_kafka > 0)
         puts("kafka:");
     for (size_t k = 0; k < c->n_kafka; k++) {
-        printf("  %s: ", c->kafka[k].name);
-        print_quoted(kd_config_is_secret(c->kafka[k].name) ? "***" : c->kafka[k].value);
+        fputs("  ", stdout);
+        print_quoted(c->kafka[k].name);
+        fputs(": ", stdout);
+        print_quoted(shown_property(&c->kafka[k]));
         putchar('\n');
     }
+}
+
+static void print_json_row(const char *prefix, const char *name, const char *value,
+                           const char *from, bool is_first)
+{
+    char full[200];
+    snprintf(full, sizeof full, "%s%s", prefix, name);
+    fputs(is_first ? "  " : ",\n  ", stdout);
+    print_quoted(full);
+    fputs(": {\"value\": ", stdout);
+    print_quoted(value);
+    fputs(", \"from\": ", stdout);
+    print_quoted(from);
+    putchar('}');
+}
+
+static void print_json(const kd_config *c)
+{
+    puts("{");
+    for (size_t k = 0; k < c->values.n; k++) {
+        const kd_opt_value *v = &c->values.rows[k];
+        print_json_row("", v->opt->name, shown(v), v->from, k == 0);
+    }
+    for (size_t k = 0; k < c->n_kafka; k++)
+        print_json_row("kafka.", c->kafka[k].name, shown_property(&c->kafka[k]), c->kafka[k].from,
+                       false);
+    puts("\n}");
 }
 
 static void print_range(const kd_opt *o)
@@ -97,13 +130,14 @@ static void print_markdown(const kd_config *c)
         print_range(o);
         printf(" | %s |\n", o->help);
     }
-    puts("\nEverything below `kafka:` (or given with `-X`) is a property of librdkafka, passed "
-         "through.");
+    puts("\nEverything below `kafka:` is a property of librdkafka, passed through: `-X "
+         "sasl.password=...` on the\n"
+         "command line, `KINDRED_KAFKA_SASL_PASSWORD` in the environment.");
 }
 
 static int verb_config(const kd_verb *verb, int argc, char **argv, kd_err *err)
 {
-    kd_flag flags[] = {{.name = "yaml"}, {.name = "markdown"}, {0}};
+    kd_flag flags[] = {{.name = "yaml"}, {.name = "json"}, {.name = "markdown"}, {0}};
     kd_arena *arena = kd_arena_new(0);
     kd_common common = {0};
     kd_rc rc = arena == NULL ? kd_fail(err, KD_ENOMEM, "no memory")
@@ -112,6 +146,8 @@ static int verb_config(const kd_verb *verb, int argc, char **argv, kd_err *err)
         fputs(verb->help, stdout);
     else if (rc == KD_OK && kd_flag_given(flags, "yaml"))
         print_yaml(&common.config);
+    else if (rc == KD_OK && kd_flag_given(flags, "json"))
+        print_json(&common.config);
     else if (rc == KD_OK && kd_flag_given(flags, "markdown"))
         print_markdown(&common.config);
     else if (rc == KD_OK)

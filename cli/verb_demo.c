@@ -33,6 +33,7 @@ static const char help[] =
     "  --shoppers N    (default 2000)\n"
     "  --items N       (default 500)\n"
     "  --rate N        events a second (default 4000; 0 = as fast as it goes)\n"
+    "  --seconds N     instead of --rate: send the events in N seconds\n"
     "  --seed N        (default 1)\n";
 
 /* When the event with this id was due, by a hash of the id. */
@@ -56,7 +57,7 @@ typedef struct demo {
     size_t n_titles, cap_titles;
     _Atomic int64_t n_produced;
     _Atomic bool is_produced, is_ready;
-    int stop;
+    _Atomic int stop;
     int64_t n_seen, n_null;
     double *latency_ms; /* [n_seen], owned */
     size_t cap_latency;
@@ -77,6 +78,8 @@ static kd_rc make_source(const demo *d, bool has_catalog, kd_source **out, kd_er
     o.items = d->items;
     o.span_ms = KD_MS_DAY;
     o.start = kd_clock_wall_ms() - KD_MS_DAY;
+    if (o.tastes > o.items) /* a shop of few items has as few tastes */
+        o.tastes = (int)o.items;
     o.has_catalog = has_catalog;
     return kd_generator_new(&o, out, err);
 }
@@ -435,6 +438,13 @@ static kd_rc options(demo *d, const kd_flag *flags, kd_err *err)
     KD_TRY(kd_flag_int(flags, "items", 500, 1, &d->items, err));
     KD_TRY(kd_flag_int(flags, "rate", 4000, 0, &d->rate, err));
     KD_TRY(kd_flag_int(flags, "seed", 1, 0, &d->seed, err));
+    if (kd_flag_given(flags, "seconds")) {
+        int64_t seconds;
+        if (kd_flag_given(flags, "rate"))
+            return kd_fail(err, KD_ECONFIG, "--rate and --seconds: one of them is right");
+        KD_TRY(kd_flag_int(flags, "seconds", 0, 1, &seconds, err));
+        d->rate = (d->events + seconds - 1) / seconds;
+    }
     if (d->events > TABLE / 2)
         return kd_fail(err, KD_ECONFIG, "--events: %d at most", TABLE / 2);
     /* The demonstration answers every event, from the first one on. */
@@ -446,9 +456,13 @@ static kd_rc options(demo *d, const kd_flag *flags, kd_err *err)
 static int verb_demo(const kd_verb *verb, int argc, char **argv, kd_err *err)
 {
     kd_flag flags[] = {
-        {.name = "events", .has_value = true}, {.name = "shoppers", .has_value = true},
-        {.name = "items", .has_value = true},  {.name = "rate", .has_value = true},
-        {.name = "seed", .has_value = true},   {0},
+        {.name = "events", .has_value = true},
+        {.name = "shoppers", .has_value = true},
+        {.name = "items", .has_value = true},
+        {.name = "rate", .has_value = true},
+        {.name = "seed", .has_value = true},
+        {.name = "seconds", .has_value = true},
+        {0},
     };
     demo d = {.arena = kd_arena_new(0), .is_terminal = isatty(STDOUT_FILENO) == 1};
     kd_rc rc = d.arena == NULL

@@ -1,4 +1,4 @@
-/* verb_generate.c - a seeded shop's events as JSON lines: the same seed, the same bytes. */
+/* verb_generate.c - a seeded shop's events as a file: the same seed, the same bytes. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,18 +6,29 @@
 
 #include "base/timefmt.h"
 #include "cli/cli.h"
+#include "base/clock.h"
 #include "consumers/sources.h"
+#include "schemas/container.h"
 #include "schemas/json.h"
 
 static const char help[] =
-    "usage: kindred generate --out FILE.jsonl|- [flags]\n\n"
+    "usage: kindred generate --out FILE.jsonl|FILE.avro|- [flags]\n\n"
+    "  --out FILE              JSON lines (- is standard output), or an Avro container (.avro)\n"
     "  --seed N --shoppers N --items N --events N     (default 1, 20000, 5000, 200000)\n"
     "  --start TIME            first event (default 2024-01-01)\n"
     "  --days N                from the first event to the last (default 7)\n"
     "  --late-share X          of events: late, out of order (default 0)\n"
     "  --duplicate-share X     of events: come twice (default 0)\n"
     "  --anonymous-share X     of sessions: without a user id\n"
-    "  --no-catalog            events only\n";
+    "  --no-catalog            events only\n"
+    "  --quiet                 no progress\n";
+
+typedef struct output {
+    const char *path;
+    FILE *file;
+    kd_container_writer *avro; /* NULL: JSON lines */
+    kd_buf line;
+} output;
 
 static kd_rc share(const kd_flag *flags, const char *name, double *out, kd_err *err)
 {
@@ -42,6 +53,10 @@ static kd_rc options(const kd_flag *flags, kd_generator_options *o, kd_err *err)
     KD_TRY(kd_flag_int(flags, "items", o->items, 1, &o->items, err));
     KD_TRY(kd_flag_int(flags, "events", o->events, 0, &o->events, err));
     KD_TRY(kd_flag_int(flags, "days", o->span_ms / KD_MS_DAY, 1, &days, err));
+    if (days > 36525)
+        return kd_fail(err, KD_ECONFIG, "--days: 36525 at most");
+    if (o->tastes > o->items) /* a shop of few items has as few tastes */
+        o->tastes = (int)o->items;
     KD_TRY(share(flags, "late-share", &o->late_share, err));
     KD_TRY(share(flags, "duplicate-share", &o->duplicate_share, err));
     KD_TRY(share(flags, "anonymous-share", &o->anonymous_share, err));
@@ -54,47 +69,108 @@ static kd_rc options(const kd_flag *flags, kd_generator_options *o, kd_err *err)
     return KD_OK;
 }
 
-static kd_rc write_all(kd_source *s, FILE *to, int64_t by_type[KD_RECORD_TYPES], kd_err *err)
+static kd_rc write_bytes(void *arg, const void *p, size_t n, kd_err *err)
 {
-    kd_buf line = {0};
+    const output *to = arg;
+    if (fwrite(p, 1, n, to->file) != n)
+        return kd_fail(err, KD_EIO, "cannot write %s: %s", to->path, strerror(errno));
+    return KD_OK;
+}
+
+static bool ends_with(const char *name, const char *end)
+{
+    size_t n = strlen(name), m = strlen(end);
+    return n >= m && strcmp(name + n - m, end) == 0;
+}
+
+static kd_rc open_output(output *to, const char *path, kd_err *err)
+{
+    if (path == NULL)
+        return kd_fail(err, KD_ECONFIG, "--out FILE.jsonl, FILE.avro or - is missing");
+    if (ends_with(path, ".gz"))
+        return kd_fail(err, KD_ECONFIG, "--out %s: gzip is read, not written", path);
+    to->path = path;
+    to->file = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
+    if (to->file == NULL)
+        return kd_fail(err, KD_EIO, "cannot write %s: %s", path, strerror(errno));
+    return ends_with(path, ".avro") ? kd_container_events_writer_new(
+                                          KD_CONTAINER_DEFLATE, write_bytes, to, &to->avro, err)
+                                    : KD_OK;
+}
+
+static kd_rc write_one(output *to, const kd_record *r, kd_err *err)
+{
+    if (to->avro != NULL)
+        return kd_container_write_record(to->avro, r, err);
+    kd_buf_clear(&to->line);
+    kd_json_event_print(r, &to->line);
+    kd_buf_addc(&to->line, '\n');
+    if (to->line.failed)
+        return kd_fail(err, KD_ENOMEM, "no memory for a line");
+    return write_bytes(to, to->line.p, to->line.n, err);
+}
+
+/* What was begun is brought to an end even after a failure, which stays the one that is told. */
+static kd_rc close_output(output *to, kd_rc rc, kd_err *err)
+{
+    if (rc == KD_OK && to->avro != NULL)
+        rc = kd_container_writer_flush(to->avro, err);
+    kd_container_writer_free(to->avro);
+    kd_buf_dispose(&to->line);
+    if (to->file == NULL)
+        return rc;
+    int bad = to->file == stdout ? fflush(stdout) : fclose(to->file);
+    if (rc == KD_OK && bad != 0)
+        rc = kd_fail(err, KD_EIO, "cannot write %s: %s", to->path, strerror(errno));
+    return rc;
+}
+
+static kd_rc write_all(kd_source *s, output *to, int64_t expected, bool is_quiet,
+                       int64_t by_type[KD_RECORD_TYPES], kd_err *err)
+{
+    const volatile int *stop = kd_stop_on_signals();
+    kd_progress_line line;
+    kd_progress_line_init(&line, "written");
+    line.is_quiet = is_quiet;
+    kd_counts counts = {0};
+    kd_progress progress = {.lag = -1, .total_bytes = expected};
+    int64_t start = kd_clock_mono_ms();
     kd_record r;
     kd_rc rc = s->kind->start(s, err);
-    while (rc == KD_OK && (rc = s->kind->next(s, &r, err)) == KD_OK) {
-        kd_buf_clear(&line);
-        kd_json_event_print(&r, &line);
-        kd_buf_addc(&line, '\n');
+    while (rc == KD_OK && *stop == 0 && (rc = s->kind->next(s, &r, err)) == KD_OK) {
         by_type[r.type]++;
-        if (line.failed || fwrite(line.p, 1, line.n, to) != line.n)
-            rc = kd_fail(err, KD_EIO, "cannot write: %s", strerror(errno));
+        rc = write_one(to, &r, err);
         s->kind->release(s);
+        progress.done_bytes = counts.updates = ++counts.records;
+        if (counts.records % 4096 == 0)
+            kd_progress_show(&line, &counts, &progress, kd_clock_mono_ms() - start, false);
     }
-    kd_buf_dispose(&line);
-    if (rc == KD_END && fflush(to) != 0)
-        return kd_fail(err, KD_EIO, "cannot write: %s", strerror(errno));
+    kd_progress_show(&line, &counts, &progress, kd_clock_mono_ms() - start, true);
     return rc == KD_END ? KD_OK : rc;
 }
 
-static kd_rc generate(const kd_flag *flags, kd_err *err)
+static int generate(const kd_flag *flags, kd_err *err)
 {
     kd_generator_options o;
     kd_source *s = NULL;
+    output to = {0};
     int64_t by_type[KD_RECORD_TYPES] = {0};
-    const char *out = kd_flag_value(flags, "out");
-    if (out == NULL)
-        return kd_fail(err, KD_ECONFIG, "--out FILE.jsonl or - is missing");
-    KD_TRY(options(flags, &o, err));
-    KD_TRY(kd_generator_new(&o, &s, err));
-    FILE *to = strcmp(out, "-") == 0 ? stdout : fopen(out, "we");
-    kd_rc rc = to == NULL ? kd_fail(err, KD_EIO, "cannot write %s: %s", out, strerror(errno))
-                          : write_all(s, to, by_type, err);
-    if (to != NULL && to != stdout && fclose(to) != 0 && rc == KD_OK)
-        rc = kd_fail(err, KD_EIO, "cannot write %s: %s", out, strerror(errno));
-    s->kind->close(s);
+    kd_rc rc = options(flags, &o, err);
+    if (rc == KD_OK)
+        rc = kd_generator_new(&o, &s, err);
+    if (rc == KD_OK)
+        rc = open_output(&to, kd_flag_value(flags, "out"), err);
+    if (rc == KD_OK)
+        rc = write_all(s, &to, o.events + (o.has_catalog ? o.items : 0),
+                       kd_flag_given(flags, "quiet"), by_type, err);
+    rc = close_output(&to, rc, err);
+    if (s != NULL)
+        s->kind->close(s);
     for (int t = 0; rc == KD_OK && t < KD_RECORD_TYPES; t++)
         if (by_type[t] > 0)
             fprintf(stderr, "%-14s %12lld\n", kd_record_type_name((kd_record_type)t),
                     (long long)by_type[t]);
-    return rc;
+    return rc == KD_OK && *kd_stop_on_signals() != 0 ? KD_EXIT_INTERRUPTED : (int)kd_exit_of(rc);
 }
 
 static int verb_generate(const kd_verb *verb, int argc, char **argv, kd_err *err)
@@ -111,6 +187,7 @@ static int verb_generate(const kd_verb *verb, int argc, char **argv, kd_err *err
         {.name = "duplicate-share", .has_value = true},
         {.name = "anonymous-share", .has_value = true},
         {.name = "no-catalog"},
+        {.name = "quiet"},
         {0},
     };
     kd_arena *arena = kd_arena_new(0);
@@ -119,12 +196,11 @@ static int verb_generate(const kd_verb *verb, int argc, char **argv, kd_err *err
                              : kd_flags_parse(argc, argv, flags, arena, &common, NULL, NULL, err);
     if (rc == KD_OK && common.help)
         fputs(verb->help, stdout);
-    else if (rc == KD_OK)
-        rc = generate(flags, err);
+    int code = rc == KD_OK && !common.help ? generate(flags, err) : (int)kd_exit_of(rc);
     kd_common_dispose(&common);
     kd_arena_free(arena);
-    return kd_exit_of(rc);
+    return code;
 }
 
-const kd_verb kd_verb_generate = {"generate", "a seeded shop's events as JSON lines", help,
+const kd_verb kd_verb_generate = {"generate", "a seeded shop's events as a file", help,
                                   verb_generate};

@@ -1,4 +1,5 @@
 /* verb_produce.c - events from files into their topics, as Avro. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,8 @@ static const char help[] =
     "  --max-dead-letters N    end with exit code 3 when there are more\n"
     "  --now TIME              events after this time are refused (default: the clock)\n"
     "  --quiet                 no progress\n\n"
-    "Records are stamped with their event time. A topic whose retention.ms would drop them at once "
+    "Brokers and registry are waited for. Records are stamped with their event time. A topic whose "
+    "retention.ms would drop them at once "
     "is\n"
     "refused: make it with `kindred topics create`, or set retention.ms=-1.\n";
 
@@ -33,10 +35,14 @@ typedef struct produce {
     kd_source *source;
     kd_codec *codec;
     kd_kafka_admin *admin;
+    kd_kafka_producer_options producer_options;
     kd_kafka_producer *producer;
+    const volatile int *stop;
     const char *topic[KD_RECORD_TYPES];
     int64_t retention_ms[KD_RECORD_TYPES]; /* -1 = for ever; INT64_MIN = not asked yet */
     FILE *dead;
+    const char *dead_path;
+    bool is_dead_lost;
     int64_t n_dead, max_dead;
     int64_t dead_by_reason[KD_REASON_COUNT], by_type[KD_RECORD_TYPES];
     kd_ms now;
@@ -53,7 +59,18 @@ static void bury(produce *x, const kd_dead_letter *d)
     kd_buf_clear(&x->line);
     kd_json_out_print(&out, &x->line);
     kd_buf_addc(&x->line, '\n');
-    fwrite(x->line.p, 1, x->line.n, x->dead);
+    if (x->line.failed || fwrite(x->line.p, 1, x->line.n, x->dead) != x->line.n)
+        x->is_dead_lost = true;
+}
+
+/* A dead letter that could not be written is a failure of the run: nothing is lost unsaid. */
+static kd_rc check_dead(const produce *x, kd_err *err)
+{
+    if (x->is_dead_lost)
+        return kd_fail(err, KD_EIO, "cannot write %s: dead letters are lost", x->dead_path);
+    if (x->max_dead >= 0 && x->n_dead > x->max_dead)
+        return kd_bad(err, KD_REASON_NONE, "more than %lld dead letters", (long long)x->max_dead);
+    return KD_OK;
 }
 
 static void on_refused(void *arg, const kd_pos *pos, kd_reason reason, const char *message,
@@ -63,24 +80,54 @@ static void on_refused(void *arg, const kd_pos *pos, kd_reason reason, const cha
     bury(arg, &d);
 }
 
+typedef struct question {
+    produce *x;
+    kd_record_type type;
+} question;
+
+static kd_rc ask_retention(void *arg, kd_err *err)
+{
+    const question *q = arg;
+    produce *x = q->x;
+    const char *topic = x->topic[q->type];
+    char text[64];
+    int n = 0;
+    KD_TRY(kd_kafka_topic_partitions(x->admin, topic, &n, err));
+    if (n == 0)
+        return kd_fail(err, KD_ECONFIG, "topic %s does not exist; `kindred topics create` makes it",
+                       topic);
+    KD_TRY(kd_kafka_topic_config(x->admin, topic, "cleanup.policy", text, sizeof text, err));
+    int64_t retention = -1;
+    if (strstr(text, "delete") != NULL) {
+        KD_TRY(kd_kafka_topic_config(x->admin, topic, "retention.ms", text, sizeof text, err));
+        retention = text[0] == '\0' ? -1 : strtoll(text, NULL, 10);
+    }
+    x->retention_ms[q->type] = retention;
+    return KD_OK;
+}
+
+static kd_rc connect_producer(void *arg, kd_err *err)
+{
+    produce *x = arg;
+    return kd_kafka_producer_new(&x->producer_options, &x->producer, err);
+}
+
+static void on_notice(void *arg, const char *text)
+{
+    (void)arg;
+    fprintf(stderr, "kindred: %s\n", text);
+}
+
+static const kd_run_options notice = {.on_notice = on_notice};
+
 /* Before the first record of a type: a topic that would drop it by its time is refused. */
 static kd_rc check_retention(produce *x, const kd_record *r, kd_err *err)
 {
-    int64_t *retention = &x->retention_ms[r->type];
+    const int64_t *retention = &x->retention_ms[r->type];
     const char *topic = x->topic[r->type];
     if (*retention == INT64_MIN) {
-        char text[64];
-        int n = 0;
-        KD_TRY(kd_kafka_topic_partitions(x->admin, topic, &n, err));
-        if (n == 0)
-            return kd_fail(err, KD_ECONFIG,
-                           "topic %s does not exist; `kindred topics create` makes it", topic);
-        KD_TRY(kd_kafka_topic_config(x->admin, topic, "cleanup.policy", text, sizeof text, err));
-        *retention = -1;
-        if (strstr(text, "delete") != NULL) {
-            KD_TRY(kd_kafka_topic_config(x->admin, topic, "retention.ms", text, sizeof text, err));
-            *retention = text[0] == '\0' ? -1 : strtoll(text, NULL, 10);
-        }
+        question q = {x, r->type};
+        KD_TRY(kd_live_patiently(ask_retention, &q, &notice, x->stop, err));
     }
     if (*retention < 0 || r->time >= x->now - *retention)
         return KD_OK;
@@ -123,21 +170,19 @@ static kd_rc one(produce *x, kd_err *err)
         *err = why;
     }
     x->source->kind->release(x->source);
-    if (rc == KD_OK && x->max_dead >= 0 && x->n_dead > x->max_dead)
-        rc = kd_bad(err, KD_REASON_NONE, "more than %lld dead letters", (long long)x->max_dead);
-    return rc;
+    return rc == KD_OK ? check_dead(x, err) : rc;
 }
 
-static kd_rc copy_all(produce *x, bool is_quiet, const volatile int *stop, kd_err *err)
+static kd_rc copy_all(produce *x, bool is_quiet, kd_err *err)
 {
     kd_progress_line line;
-    kd_progress_line_init(&line);
+    kd_progress_line_init(&line, "acknowledged");
     line.is_quiet = is_quiet;
     int64_t start = kd_clock_mono_ms();
     kd_counts counts = {0};
     kd_progress progress = {-1, -1, -1, -1};
     kd_rc rc = KD_OK;
-    for (int64_t n = 0; rc == KD_OK && *stop == 0; n++) {
+    for (int64_t n = 0; rc == KD_OK && *x->stop == 0; n++) {
         rc = one(x, err);
         if (n % 1000 != 0)
             continue;
@@ -156,9 +201,9 @@ static kd_rc copy_all(produce *x, bool is_quiet, const volatile int *stop, kd_er
         *err = late;
         return KD_EIO;
     }
-    if (rc == KD_OK && x->max_dead >= 0 && x->n_dead > x->max_dead)
-        return kd_bad(err, KD_REASON_NONE, "more than %lld dead letters", (long long)x->max_dead);
-    return rc;
+    if (x->dead != NULL && fflush(x->dead) != 0)
+        x->is_dead_lost = true;
+    return rc == KD_OK ? check_dead(x, err) : rc;
 }
 
 static kd_rc open_all(produce *x, const kd_flag *flags, kd_err *err)
@@ -171,21 +216,23 @@ static kd_rc open_all(produce *x, const kd_flag *flags, kd_err *err)
     KD_TRY(kd_files_open(x->arena, flags, &x->source, &x->now, err));
     KD_TRY(x->source->kind->start(x->source, err));
     const char *dead = kd_flag_value(flags, "dead-letters");
+    x->dead_path = dead;
     if (dead != NULL && (x->dead = fopen(dead, "we")) == NULL)
-        return kd_fail(err, KD_EIO, "cannot write %s", dead);
+        return kd_fail(err, KD_EIO, "cannot write %s: %s", dead, strerror(errno));
     x->now = kd_clock_wall_ms();
-    kd_kafka_producer_options o = {.properties = c->kafka,
-                                   .n_properties = c->n_kafka,
-                                   .on_refused = on_refused,
-                                   .refused_arg = x};
+    kd_kafka_producer_options *o = &x->producer_options;
+    *o = (kd_kafka_producer_options){.properties = c->kafka,
+                                     .n_properties = c->n_kafka,
+                                     .on_refused = on_refused,
+                                     .refused_arg = x};
     for (int t = 0; t < KD_RECORD_TYPES; t++) {
-        o.topic[t] = x->topic[t] = kd_opt_str(&c->values, names[t]);
+        o->topic[t] = x->topic[t] = kd_opt_str(&c->values, names[t]);
         x->retention_ms[t] = INT64_MIN;
     }
     KD_TRY(kd_live_codec(c, &x->codec, err));
-    o.codec = x->codec;
+    o->codec = x->codec;
     KD_TRY(kd_kafka_admin_new(c->kafka, c->n_kafka, &x->admin, err));
-    return kd_kafka_producer_new(&o, &x->producer, err);
+    return kd_live_patiently(connect_producer, x, &notice, x->stop, err);
 }
 
 static void print_totals(const produce *x)
@@ -220,8 +267,7 @@ static int verb_produce(const kd_verb *verb, int argc, char **argv, kd_err *err)
         {.name = "quiet"},
         {0},
     };
-    produce x = {.arena = kd_arena_new(0)};
-    const volatile int *stop = kd_stop_on_signals();
+    produce x = {.arena = kd_arena_new(0), .stop = kd_stop_on_signals()};
     kd_rc rc = x.arena == NULL
                    ? kd_fail(err, KD_ENOMEM, "no memory")
                    : kd_flags_parse(argc, argv, flags, x.arena, &x.common, NULL, NULL, err);
@@ -231,10 +277,13 @@ static int verb_produce(const kd_verb *verb, int argc, char **argv, kd_err *err)
     if (rc == KD_OK && !is_help)
         rc = open_all(&x, flags, err);
     if (rc == KD_OK && !is_help) {
-        rc = copy_all(&x, kd_flag_given(flags, "quiet"), stop, err);
+        rc = copy_all(&x, kd_flag_given(flags, "quiet"), err);
         print_totals(&x);
     }
-    int code = rc == KD_OK && *stop != 0 ? KD_EXIT_INTERRUPTED : (int)kd_exit_of(rc);
+    bool is_stopped = *x.stop != 0 && (rc == KD_OK || rc == KD_RETRY);
+    if (is_stopped)
+        *err = (kd_err){0}; /* what it waited for is no longer of interest */
+    int code = is_stopped ? KD_EXIT_INTERRUPTED : (int)kd_exit_of(rc);
     kd_kafka_producer_free(x.producer);
     kd_kafka_admin_free(x.admin);
     kd_codec_free(x.codec);

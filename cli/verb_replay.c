@@ -63,6 +63,8 @@ static kd_rc open_sinks(replay *x, const kd_flag *flags, kd_err *err)
     uint32_t n = 0;
     const char *out = kd_flag_value(flags, "out"), *dead = kd_flag_value(flags, "dead-letters");
     const char *receipts = kd_flag_value(flags, "receipts");
+    if (out != NULL && ends_with(out, ".gz"))
+        return kd_fail(err, KD_ECONFIG, "--out %s: gzip is read, not written", out);
     kd_rc rc = kd_digest_sink_new(&list[n++], err);
     x->digest = list[0];
     if (rc == KD_OK && kd_flag_given(flags, "table")) {
@@ -198,7 +200,7 @@ static int run_replay(replay *x, int argc, char **argv, kd_err *err)
         {0},
     };
     kd_progress_line line;
-    kd_progress_line_init(&line);
+    kd_progress_line_init(&line, "updates");
     kd_replay_options o = {
         .on_progress = kd_progress_show, .progress_arg = &line, .stop = kd_stop_on_signals()};
     kd_rc rc = kd_flags_parse(argc, argv, flags, x->arena, &x->common, NULL, NULL, err);

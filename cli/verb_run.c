@@ -34,7 +34,7 @@ static void print_end(const kd_live *x, bool with_stats)
 static kd_rc run(kd_common *common, const kd_flag *flags, kd_err *err)
 {
     kd_progress_line line;
-    kd_progress_line_init(&line);
+    kd_progress_line_init(&line, "updates");
     line.is_quiet = kd_flag_given(flags, "quiet");
     kd_run_options o = {
         .commit_interval_ms = kd_opt_int(&common->config.values, "commit_interval_ms"),

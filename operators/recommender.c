@@ -215,7 +215,7 @@ static kd_rc subject_of(const kd_state *s, kd_reader_space *w, const uint32_t *s
         if ((e.word[k] & KD_REP) != 0)
             w->own[n++] = kd_word_item(e.word[k]);
     out->items = w->own;
-    out->n_items = n;
+    out->n_items = out->size = n;
     out->self = slot;
     out->n_self = 1;
     return KD_OK;
@@ -319,6 +319,19 @@ static kd_rc list_items(const kd_recommender *r, kd_reader_space *w, kd_arena *a
     return KD_OK;
 }
 
+static kd_rc copy_near(const kd_recommender *r, const kd_usercf_space *cf, kd_arena *arena,
+                       kd_similar *out, kd_err *err)
+{
+    kd_neighbour *near = kd_arena_alloc(arena, cf->n_near * sizeof *near);
+    if (near == NULL)
+        return kd_fail(err, KD_ENOMEM, "no room for %u neighbours", cf->n_near);
+    for (uint32_t k = 0; k < cf->n_near; k++)
+        near[k] = (kd_neighbour){kd_ids_get(&r->state->shoppers, cf->near[k].slot), cf->sim[k]};
+    out->neighbours = near;
+    out->n_neighbours = cf->n_near;
+    return KD_OK;
+}
+
 kd_rc kd_recommender_answer(const kd_recommender *r, kd_reader_space *w, const kd_query *q,
                             kd_arena *arena, kd_update *out, kd_err *err)
 {
@@ -356,13 +369,107 @@ kd_rc kd_recommender_neighbours(const kd_recommender *r, kd_reader_space *w, con
     kd_subject subject;
     KD_TRY(subject_of(s, w, &slot, q->time, &subject, err));
     KD_TRY(kd_usercf_neighbours(s, &r->usercf, &subject, &w->cf, err));
-    kd_neighbour *near = kd_arena_alloc(arena, w->cf.n_near * sizeof *near);
-    if (near == NULL)
-        return kd_fail(err, KD_ENOMEM, "no room for %u neighbours", w->cf.n_near);
-    for (uint32_t k = 0; k < w->cf.n_near; k++)
-        near[k] = (kd_neighbour){kd_ids_get(&s->shoppers, w->cf.near[k].slot), w->cf.sim[k]};
-    *out = (kd_similar){q->shopper_id, q->time, near, w->cf.n_near};
+    *out = (kd_similar){.shopper_id = q->shopper_id, .time = q->time};
+    return copy_near(r, &w->cf, arena, out, err);
+}
+
+/* -- questions about nobody ----------------------------------------------------------------------
+ */
+
+/* (time, item id bytes, action), greatest first: the order of H. */
+static int by_recency(const void *pa, const void *pb)
+{
+    const kd_interaction *a = pa, *b = pb;
+    if (a->time != b->time)
+        return a->time < b->time ? 1 : -1;
+    int c = kd_str_cmp(b->item_id, a->item_id);
+    return c != 0 ? c : (a->action < b->action) - (a->action > b->action);
+}
+
+/* The latest of each (item, action), most recent first. Returns how many. */
+static uint32_t distinct(const kd_interaction *events, uint32_t n, kd_interaction *out)
+{
+    uint32_t m = 0;
+    for (uint32_t k = 0; k < n; k++) {
+        uint32_t at = 0;
+        while (at < m && (out[at].action != events[k].action ||
+                          !kd_str_eq(out[at].item_id, events[k].item_id)))
+            at++;
+        if (at == m)
+            out[m++] = events[k];
+        else if (events[k].time > out[at].time)
+            out[at].time = events[k].time;
+    }
+    qsort(out, m, sizeof *out, by_recency);
+    return m;
+}
+
+static bool is_live(const kd_interaction *x, const kd_interaction *all, uint32_t n)
+{
+    if (x->action != KD_PAID)
+        return x->action != KD_CANCELLED;
+    for (uint32_t k = 0; k < n; k++)
+        if (all[k].action == KD_CANCELLED && all[k].time >= x->time &&
+            kd_str_eq(all[k].item_id, x->item_id))
+            return false;
+    return true;
+}
+
+/* I of these interactions, and what of it must not be listed. */
+static kd_rc subject_of_events(const kd_recommender *r, kd_reader_space *w,
+                               const kd_interaction *all, uint32_t n, kd_subject *out, kd_err *err)
+{
+    const kd_state *s = r->state;
+    if (!kd_grow((void **)&w->own, &w->cap_own, n + 1, sizeof *w->own))
+        return kd_fail(err, KD_ENOMEM, "no memory for a history of %u", n);
+    out->items = w->own;
+    for (uint32_t k = 0; k < n; k++) {
+        if (!is_live(&all[k], all, n))
+            continue;
+        uint32_t item = kd_state_item(s, all[k].item_id);
+        bool is_bought = all[k].action == KD_PAID;
+        bool is_in_h = k < s->opt.history_max, is_known = false;
+        for (uint32_t j = 0; j < k; j++) /* counted by a more recent one */
+            is_known |= kd_str_eq(all[j].item_id, all[k].item_id) && is_live(&all[j], all, n);
+        if (item != KD_NO_SLOT &&
+            ((r->exclude != EXCLUDE_NONE && is_bought) || (r->exclude == EXCLUDE_SEEN && is_in_h)))
+            KD_TRY(kd_usercf_exclude(&w->cf, item, err));
+        if (!is_in_h || is_known)
+            continue;
+        out->size++;
+        if (item != KD_NO_SLOT)
+            w->own[out->n_items++] = item;
+    }
     return KD_OK;
+}
+
+kd_rc kd_recommender_ask(const kd_recommender *r, kd_reader_space *w, const kd_interaction *events,
+                         uint32_t n, kd_ms now, kd_arena *arena, kd_update *out, kd_similar *near,
+                         kd_err *err)
+{
+    const kd_state *s = r->state;
+    kd_interaction *all = kd_arena_alloc(arena, (n + 1) * sizeof *all);
+    if (all == NULL)
+        return kd_fail(err, KD_ENOMEM, "no room for %u events", n);
+    kd_update u = {.time = now, .state_time = s->state_time == KD_MS_NONE ? now : s->state_time};
+    kd_subject subject = {.now = now};
+    uint32_t m = distinct(events, n, all);
+    uint32_t trigger = n == 0 ? KD_NO_SLOT : kd_state_item(s, events[n - 1].item_id);
+    KD_TRY(kd_usercf_space_fit(&w->cf, s, err));
+    kd_rc rc = subject_of_events(r, w, all, m, &subject, err);
+    if (rc == KD_OK && trigger != KD_NO_SLOT)
+        rc = kd_usercf_exclude(&w->cf, trigger, err);
+    if (rc == KD_OK)
+        rc = kd_usercf_neighbours(s, &r->usercf, &subject, &w->cf, err);
+    if (rc == KD_OK) {
+        kd_usercf_score(s, &r->usercf, &subject, &w->cf);
+        rc = list_items(r, w, arena, &u, err);
+    }
+    kd_usercf_clear(&w->cf);
+    KD_TRY(rc);
+    *out = u;
+    *near = (kd_similar){.time = now};
+    return copy_near(r, &w->cf, arena, near, err);
 }
 
 /* -- delivery state ------------------------------------------------------------------------------

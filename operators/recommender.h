@@ -60,6 +60,21 @@ KD_CHECK kd_rc kd_recommender_neighbours(const kd_recommender *r, kd_reader_spac
                                          const kd_query *q, kd_arena *arena, kd_similar *out,
                                          kd_err *err);
 
+/* What somebody unknown did, for a question that teaches nothing. */
+typedef struct kd_interaction {
+    kd_str item_id;
+    kd_action action;
+    kd_ms time;
+} kd_interaction;
+
+/* Answers as for a shopper whose interactions are these and who is in no audience: a what-if
+ * question, or the prefix of a held-out session. The last one's item is the trigger's own; `now`
+ * is where ages count from. Fills *out (but for ids and trigger) and *near; as
+ * kd_recommender_answer otherwise. State does not change. */
+KD_CHECK kd_rc kd_recommender_ask(const kd_recommender *r, kd_reader_space *w,
+                                  const kd_interaction *events, uint32_t n, kd_ms now,
+                                  kd_arena *arena, kd_update *out, kd_similar *near, kd_err *err);
+
 /* `emit: on-change`: true if the update differs from the last one published for this shopper, and
  * notes it as published. Delivery state: not in the digest.   @thread loop */
 bool kd_recommender_is_news(kd_recommender *r, const kd_update *u);

@@ -258,7 +258,7 @@ static kd_rc select_by_cells(const kd_state *s, const kd_usercf_options *o,
                              kd_err *err)
 {
     cells x = {.kind = o->similarity,
-               .a = subject->n_items,
+               .a = subject->size,
                .stride = s->opt.history_max + 1,
                .c_min = o->overlap_min};
     for (uint32_t t = 0; t < n_touched; t++) {
@@ -309,7 +309,7 @@ static kd_rc select_by_rank(const kd_state *s, const kd_usercf_options *o,
         w->count[v] = 0;
         if (c < o->overlap_min || rc != KD_OK)
             continue;
-        double rank = kd_similarity_rank(o->similarity, c, subject->n_items, s->hist.n_items[v]);
+        double rank = kd_similarity_rank(o->similarity, c, subject->size, s->hist.n_items[v]);
         if (rank < bar)
             continue;
         w->near[n++] = (kd_near){rank, s->hist.last[v], v, c};
@@ -348,7 +348,7 @@ kd_rc kd_usercf_neighbours(const kd_state *s, const kd_usercf_options *o, const 
     for (uint32_t t = 0; t < w->n_near; t++) {
         const kd_near *x = &w->near[t];
         w->sim[t] =
-            kd_similarity_value(o->similarity, x->c, subject->n_items, s->hist.n_items[x->slot]);
+            kd_similarity_value(o->similarity, x->c, subject->size, s->hist.n_items[x->slot]);
     }
     return KD_OK;
 }

@@ -33,8 +33,9 @@ void kd_usercf_options_ready(kd_usercf_options *o);
 
 /* What the list is for. */
 typedef struct kd_subject {
-    const uint32_t *items; /* distinct slots; I(u) */
+    const uint32_t *items; /* distinct slots of I(u) that the state knows */
     uint32_t n_items;
+    uint32_t size;        /* |I(u)|, with those that it does not know */
     const uint32_t *self; /* slots that are the shopper itself: no neighbours */
     uint32_t n_self;
     kd_ms now; /* ages count from here */

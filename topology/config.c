@@ -17,8 +17,7 @@ static const kd_opt opts[] = {
      "Publish a list after every event, or only when it differs from the last one published."},
     {"delivery", KD_OPT_ENUM, "at-least-once", 0, 0, "at-least-once",
      "What a reader of the output may rely on: nothing is lost; after a crash an update may come "
-     "again, "
-     "with the same trigger."},
+     "again, with the same trigger."},
     {"commit_interval_ms", KD_OPT_INT, "100", 1, 600000, NULL,
      "How often input positions are committed, in milliseconds."},
     {"max.dead-letters", KD_OPT_INT, "-1", -1, 9e15, NULL,
@@ -59,10 +58,11 @@ static const kd_opt opts[] = {
     {0},
 };
 
-/* Variables that are not options: what the tests and ./dev use. */
-static const char *const reserved[] = {"KINDRED_BIN",   "KINDRED_DATA",   "KINDRED_SEED",
-                                       "KINDRED_TEST_", "KINDRED_SOURCE", "KINDRED_BUILD",
-                                       "KINDRED_MAPS",  "KINDRED_CONFIG"};
+/* Variables that are not options: what the tests and ./dev use, and where files are looked for. */
+static const char *const reserved[] = {"KINDRED_BIN",    "KINDRED_DATA",  "KINDRED_SEED",
+                                       "KINDRED_SOURCE", "KINDRED_BUILD", "KINDRED_MAPS",
+                                       "KINDRED_CONFIG"};
+static const char reserved_prefix[] = "KINDRED_TEST_", property_prefix[] = "KINDRED_KAFKA_";
 
 const kd_opt *kd_topology_opts(void)
 {
@@ -205,20 +205,37 @@ static void variable_of(const char *name, char out[160])
         out[k] = out[k] == '.' || out[k] == '-' ? '_' : (char)toupper((unsigned char)out[k]);
 }
 
-static bool is_reserved(const char *variable)
+static bool is_reserved(const char *variable, size_t n)
 {
     for (size_t k = 0; k < sizeof reserved / sizeof *reserved; k++)
-        if (strncmp(variable, reserved[k], strlen(reserved[k])) == 0)
+        if (strlen(reserved[k]) == n && strncmp(variable, reserved[k], n) == 0)
             return true;
-    return false;
+    return strncmp(variable, reserved_prefix, sizeof reserved_prefix - 1) == 0;
+}
+
+/* KINDRED_KAFKA_SASL_PASSWORD -> sasl.password: so a secret needs neither file nor command line. */
+static kd_rc take_property(kd_config *c, const char *variable, size_t n, const char *from,
+                           kd_err *err)
+{
+    const size_t skip = sizeof property_prefix - 1;
+    char name[160];
+    if (n == skip || n - skip >= sizeof name) {
+        kd_fail(err, KD_ECONFIG, "no property of librdkafka is named here");
+        kd_err_at(err, "%s", from);
+        return KD_ECONFIG;
+    }
+    for (size_t k = skip; k < n; k++)
+        name[k - skip] = variable[k] == '_' ? '.' : (char)tolower((unsigned char)variable[k]);
+    name[n - skip] = '\0';
+    return set_property(c, name, variable + n + 1, from, err);
 }
 
 static kd_rc take_variable(kd_config *c, const char *variable, kd_err *err)
 {
     const char *eq = strchr(variable, '=');
-    if (eq == NULL || is_reserved(variable))
+    size_t n = eq == NULL ? 0 : (size_t)(eq - variable);
+    if (eq == NULL || is_reserved(variable, n))
         return KD_OK;
-    size_t n = (size_t)(eq - variable);
     char from[160];
     snprintf(from, sizeof from, "environment %.*s", (int)(n < 100 ? n : 100), variable);
     for (size_t k = 0; k < c->values.n; k++) {
@@ -227,6 +244,8 @@ static kd_rc take_variable(kd_config *c, const char *variable, kd_err *err)
         if (strlen(want) == n && strncmp(want, variable, n) == 0)
             return kd_opt_set(&c->values, c->values.rows[k].opt->name, eq + 1, from, err);
     }
+    if (strncmp(variable, property_prefix, sizeof property_prefix - 1) == 0)
+        return take_property(c, variable, n, from, err);
     kd_fail(err, KD_ECONFIG, "there is no option of this name; `kindred config` lists them");
     kd_err_at(err, "%s", from);
     return KD_ECONFIG;

@@ -3,7 +3,8 @@
  *
  * In YAML the dots of a name may be nesting or stand as they are. What stands below `kafka:` are
  * librdkafka's own properties, passed through. In the environment usercf.neighbours is
- * KINDRED_USERCF_NEIGHBOURS; on the command line --set usercf.neighbours=20 and -X property=value.
+ * KINDRED_USERCF_NEIGHBOURS, and librdkafka's sasl.password is KINDRED_KAFKA_SASL_PASSWORD (every
+ * underscore a dot); on the command line --set usercf.neighbours=20 and -X property=value.
  * Errors are KD_ECONFIG with file:line:column (or the flag) and what would be right.
  * @thread one
  */
@@ -30,7 +31,8 @@ KD_CHECK kd_rc kd_config_file(kd_config *c, const char *path, kd_err *err);
 KD_CHECK kd_rc kd_config_text(kd_config *c, const char *text, size_t n, const char *name,
                               kd_err *err);
 /* Takes every KINDRED_* variable of `environ` (NULL-ended, as the process has it) that names an
- * option; another KINDRED_* is KD_ECONFIG, but for the ones in kd_config_reserved. */
+ * option or a property; another KINDRED_* is KD_ECONFIG, but for the few that tests and ./dev use.
+ */
 KD_CHECK kd_rc kd_config_environment(kd_config *c, const char *const *environ, kd_err *err);
 /* "name=value" from a flag. */
 KD_CHECK kd_rc kd_config_set(kd_config *c, const char *assignment, kd_err *err);

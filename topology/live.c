@@ -117,14 +117,13 @@ static void wait_ms(int64_t ms)
     nanosleep(&t, NULL);
 }
 
-/* Brokers and registry may come later than this process: that is waited for, and said once. */
-static kd_rc start_patiently(kd_rc (*start)(kd_live *x, kd_err *err), kd_live *x,
-                             const kd_run_options *o, const volatile int *stop, kd_err *err)
+kd_rc kd_live_patiently(kd_rc (*call)(void *arg, kd_err *err), void *arg, const kd_run_options *o,
+                        const volatile int *stop, kd_err *err)
 {
     bool is_said = false;
     for (;;) {
         kd_err why = {0};
-        kd_rc rc = start(x, &why);
+        kd_rc rc = call(arg, &why);
         bool is_over = stop != NULL && *stop != 0;
         if (rc != KD_RETRY || is_over) {
             if (rc == KD_OK && is_said && o->on_notice != NULL)
@@ -143,19 +142,27 @@ static kd_rc start_patiently(kd_rc (*start)(kd_live *x, kd_err *err), kd_live *x
     }
 }
 
-static kd_rc start_sink(kd_live *x, kd_err *err)
+static kd_rc start_sink(void *arg, kd_err *err)
 {
+    kd_live *x = arg;
     return x->sink->kind->start(x->sink, err);
 }
 
-static kd_rc start_source(kd_live *x, kd_err *err)
+static kd_rc start_source(void *arg, kd_err *err)
 {
+    kd_live *x = arg;
     return x->source->kind->start(x->source, err);
 }
 
 kd_rc kd_live_run(kd_live *x, const kd_run_options *o, const volatile int *stop, kd_err *err)
 {
-    KD_TRY(start_patiently(start_sink, x, o, stop, err));
-    KD_TRY(start_patiently(start_source, x, o, stop, err));
-    return kd_run_loop(x->run, err);
+    kd_rc rc = kd_live_patiently(start_sink, x, o, stop, err);
+    if (rc == KD_OK)
+        rc = kd_live_patiently(start_source, x, o, stop, err);
+    if (rc == KD_RETRY) { /* asked to end while it waited: nothing was taken, all is in order */
+        if (err != NULL)
+            *err = (kd_err){0};
+        return KD_OK;
+    }
+    return rc == KD_OK ? kd_run_loop(x->run, err) : rc;
 }

@@ -21,10 +21,17 @@ typedef struct kd_live {
 /* A codec with the registry that the configuration names (none: single-object encoding). */
 KD_CHECK kd_rc kd_live_codec(const kd_config *c, kd_codec **out, kd_err *err);
 
+/* Calls again and again while it says KD_RETRY (brokers or registry may come later than this
+ * process), with a notice when it begins to wait and when it is back. KD_RETRY: *stop (nullable)
+ * became non-zero. */
+KD_CHECK kd_rc kd_live_patiently(kd_rc (*call)(void *arg, kd_err *err), void *arg,
+                                 const kd_run_options *notice, const volatile int *stop,
+                                 kd_err *err);
+
 /* Wires everything; nothing is asked of brokers or registry yet. {0} is an empty one. */
 KD_CHECK kd_rc kd_live_open(kd_live *x, const kd_config *c, const kd_run_options *o, kd_err *err);
 /* Starts source and sink, waiting (with notices) while brokers or registry are away, until
- * *stop; then runs the loop to its end. */
+ * *stop (KD_OK); then runs the loop to its end. */
 KD_CHECK kd_rc kd_live_run(kd_live *x, const kd_run_options *o, const volatile int *stop,
                            kd_err *err);
 void kd_live_close(kd_live *x);

@@ -284,7 +284,7 @@ static kd_rc apply(kd_pipeline *p, const kd_record *r, kd_str shopper, uint64_t 
     if (r->type == KD_CATALOG)
         return KD_OK;
     if (r->type != KD_FORGET)
-        return ask_list(p, r, shopper, hash, r->emit && !a.refused, err);
+        return ask_list(p, r, shopper, hash, r->emit && !a.refused && !p->opt.is_silent, err);
     p->has_unit = false;
     return ask_forget(p, r, shopper, &a, err);
 }

@@ -27,6 +27,7 @@ typedef struct kd_pipeline_options {
     uint32_t workers;   /* >= 1; 1 = the loop thread alone */
     bool drain;         /* live: KD_AGAIN closes the epoch */
     bool emit_always;
+    bool is_silent; /* learn only: no list is computed, dead letters and receipts still go out */
     int64_t max_dead_letters; /* -1 = no limit; past it kd_pipeline_step returns KD_EDATA */
 } kd_pipeline_options;
 

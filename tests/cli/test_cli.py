@@ -12,7 +12,7 @@ import tempfile
 
 BIN = os.environ["KINDRED_BIN"]
 FOLDER = tempfile.mkdtemp(prefix="kindred-cli-")
-VERBS = ["demo", "run", "replay", "produce", "generate", "tail", "topics", "schemas", "config",
+VERBS = ["demo", "run", "replay", "recommend", "produce", "generate", "tail", "topics", "schemas", "config",
          "version"]
 
 
@@ -251,6 +251,27 @@ def test_a_signal_ends_a_paced_replay_in_order():
     err = process.communicate(timeout=60)[1]
     assert process.returncode == 130, (process.returncode, err)
     assert "output digest" in err and count_in(err, "updates") <= 2, err
+
+
+def ask(*questions, code=0):
+    file = path("ask.jsonl", "\n".join(json.dumps(q) for q in questions) + "\n")
+    done = kindred("recommend", "--in", EVENTS, "--ask", file, code=code)
+    return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+def test_questions_teach_nothing():
+    somebody = {"id": "q", "events": [{"item_id": "i0", "time": START, "action": "VIEW"},
+                                      {"item_id": "i3", "time": START + 1, "action": "PAID"}]}
+    answers, _ = ask({"shopper_id": "u1"}, somebody, {"shopper_id": "nobody"}, somebody,
+                     {"shopper_id": "u1"}, {"id": "empty", "events": []})
+    assert [a.get("shopper_id", a.get("id")) for a in answers] == ["u1", "q", "nobody", "q", "u1",
+                                                                   "empty"]
+    assert answers[0] == answers[4] and answers[1] == answers[3]
+    assert set(answers[1]) == {"id", "items", "neighbours"}
+    assert "i3" not in [i["item_id"] for i in answers[1]["items"]]
+    assert answers[1]["neighbours"] and answers[2]["neighbours"] == []
+    _, said = ask({"id": "bad", "events": [{"time": 5}]}, code=1)
+    assert "ask.jsonl:1" in said and "item_id" in said, said
 
 
 def test_demo_runs_without_a_server():

@@ -217,12 +217,76 @@ static void test_forget_leaves_nothing(void **unused)
     }
 }
 
+/* A question about somebody unknown is answered as if he were here, where no audience is capped. */
+static void test_ask_equals_answer(void **unused)
+{
+    (void)unused;
+    kd_rng rng;
+    kd_rng_init(&rng, world_seed() + 3);
+    kd_err err = {0};
+    for (int round = 0; round < 300; round++) {
+        world_options w;
+        random_options(&rng, &w);
+        w.forgets = 0;
+        w.opt.audience_max = 1000;
+        w.opt.purchases_max = 1000;
+        w.opt.retention_ms = 0;
+        w.opt.fill = false; /* popularity counts him, of course */
+        world_record rec[N_RECORDS];
+        world_make(&rng, &w, rec, N_RECORDS);
+        kd_recommender *with = world_recommender(&w.opt), *without = world_recommender(&w.opt);
+        kd_interaction his[N_RECORDS];
+        uint32_t n = 0;
+        for (int k = 0; k < N_RECORDS; k++) {
+            kd_applied applied;
+            const kd_record *x = world_rec(&rec[k]);
+            assert_int_equal(kd_recommender_apply(with, x, &applied, &err), KD_OK);
+            if (x->type != KD_CATALOG && strcmp(rec[k].shopper, "u0") == 0)
+                his[n++] = (kd_interaction){x->item_id, x->action, x->time};
+            else
+                assert_int_equal(kd_recommender_apply(without, x, &applied, &err), KD_OK);
+        }
+        kd_reader_space *a, *b;
+        kd_arena *arena = kd_arena_new(0);
+        assert_int_equal(kd_reader_space_new(with, &a, &err), KD_OK);
+        assert_int_equal(kd_reader_space_new(without, &b, &err), KD_OK);
+        kd_ms now = world_start + w.step_ms * w.times;
+        kd_query q = {.shopper_id = kd_str_of("u0"), .time = now};
+        q.item_id = n == 0 ? KD_STR_NULL : his[n - 1].item_id;
+        kd_update want, got;
+        kd_similar near, near_got;
+        assert_int_equal(kd_recommender_answer(with, a, &q, arena, &want, &err), KD_OK);
+        assert_int_equal(kd_recommender_neighbours(with, a, &q, arena, &near, &err), KD_OK);
+        for (int again = 0; again < 2; again++) { /* the first question taught nothing */
+            assert_int_equal(
+                kd_recommender_ask(without, b, his, n, now, arena, &got, &near_got, &err), KD_OK);
+            assert_int_equal(near_got.n_neighbours, near.n_neighbours);
+            for (uint32_t k = 0; k < near.n_neighbours; k++) {
+                assert_true(
+                    kd_str_eq(near_got.neighbours[k].shopper_id, near.neighbours[k].shopper_id));
+                assert_true(near_got.neighbours[k].similarity == near.neighbours[k].similarity);
+            }
+            assert_int_equal(got.n_items, want.n_items);
+            for (uint32_t k = 0; k < want.n_items; k++) {
+                assert_true(kd_str_eq(got.items[k].item_id, want.items[k].item_id));
+                assert_true(got.items[k].score == want.items[k].score);
+            }
+        }
+        kd_reader_space_free(a);
+        kd_reader_space_free(b);
+        kd_arena_free(arena);
+        kd_recommender_free(with);
+        kd_recommender_free(without);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_equals_oracle),
         cmocka_unit_test(test_order_does_not_matter),
         cmocka_unit_test(test_forget_leaves_nothing),
+        cmocka_unit_test(test_ask_equals_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
