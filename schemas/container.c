@@ -399,7 +399,7 @@ kd_rc kd_container_next(kd_container *c, kd_arena *a, kd_record *out, kd_err *er
 /* ---- writing ---- */
 
 struct kd_container_writer {
-    kd_schema_id id;
+    kd_schema_id id; /* KD_SCHEMAS: the union of the record types, in their order */
     bool is_deflate;
     kd_container_write_fn write;
     void *arg;
@@ -424,13 +424,31 @@ static void put_text(kd_buf *out, const char *z)
     kd_buf_adds(out, z);
 }
 
+/* The schema of the file into `body`, which is still empty. */
+static kd_str schema_text(kd_container_writer *w)
+{
+    kd_buf_clear(&w->body);
+    if (w->id != KD_SCHEMAS) {
+        kd_buf_adds(&w->body, kd_schema_text(w->id));
+        return kd_buf_str(&w->body);
+    }
+    for (int t = 0; t < KD_RECORD_TYPES; t++) {
+        kd_buf_addc(&w->body, t == 0 ? '[' : ',');
+        kd_buf_adds(&w->body, kd_schema_text((kd_schema_id)t));
+    }
+    kd_buf_addc(&w->body, ']');
+    return kd_buf_str(&w->body);
+}
+
 static kd_rc write_header(kd_container_writer *w, kd_err *err)
 {
+    kd_str schema = schema_text(w);
     kd_buf_clear(&w->block);
     kd_buf_add(&w->block, magic, sizeof magic);
     put_long(&w->block, 2);
     put_text(&w->block, "avro.schema");
-    put_text(&w->block, kd_schema_text(w->id));
+    put_long(&w->block, (int64_t)schema.n);
+    kd_buf_add(&w->block, schema.p, schema.n);
     put_text(&w->block, "avro.codec");
     put_text(&w->block, w->is_deflate ? "deflate" : "null");
     put_long(&w->block, 0);
@@ -440,7 +458,9 @@ static kd_rc write_header(kd_container_writer *w, kd_err *err)
         w->sync[8 + i] = (unsigned char)(d.hi >> (8 * i));
     }
     kd_buf_add(&w->block, w->sync, SYNC);
-    if (w->block.failed)
+    bool is_whole = !w->block.failed && !w->body.failed;
+    kd_buf_clear(&w->body);
+    if (!is_whole)
         return kd_fail(err, KD_ENOMEM, "no room for a container header");
     return w->write(w->arg, w->block.p, w->block.n, err);
 }
@@ -463,6 +483,12 @@ kd_rc kd_container_writer_new(kd_schema_id id, kd_container_codec codec,
     }
     *out = w;
     return KD_OK;
+}
+
+kd_rc kd_container_events_writer_new(kd_container_codec codec, kd_container_write_fn write,
+                                     void *arg, kd_container_writer **out, kd_err *err)
+{
+    return kd_container_writer_new(KD_SCHEMAS, codec, write, arg, out, err);
 }
 
 kd_rc kd_container_writer_flush(kd_container_writer *w, kd_err *err)
@@ -501,10 +527,13 @@ static kd_rc added(kd_container_writer *w, size_t before, kd_err *err)
 
 kd_rc kd_container_write_record(kd_container_writer *w, const kd_record *r, kd_err *err)
 {
-    if ((kd_schema_id)r->type != w->id)
+    bool is_union = w->id == KD_SCHEMAS;
+    if (!is_union && (kd_schema_id)r->type != w->id)
         return kd_fail(err, KD_EBUG, "a %s in a container file of %s", kd_record_type_name(r->type),
                        kd_schema_name(w->id));
     size_t before = w->body.n;
+    if (is_union)
+        put_long(&w->body, r->type);
     kd_record_encode(r, &w->body);
     return added(w, before, err);
 }
@@ -515,7 +544,8 @@ kd_rc kd_container_write_out(kd_container_writer *w, const kd_out *o, kd_err *er
         return KD_OK;
     if (kd_schema_of_out(o->type) != w->id)
         return kd_fail(err, KD_EBUG, "a %s in a container file of %s",
-                       kd_schema_name(kd_schema_of_out(o->type)), kd_schema_name(w->id));
+                       kd_schema_name(kd_schema_of_out(o->type)),
+                       w->id == KD_SCHEMAS ? "records" : kd_schema_name(w->id));
     size_t before = w->body.n;
     kd_out_encode(o, &w->body);
     return added(w, before, err);

@@ -48,6 +48,9 @@ typedef struct kd_container_writer kd_container_writer;
 KD_CHECK kd_rc kd_container_writer_new(kd_schema_id id, kd_container_codec codec,
                                        kd_container_write_fn write, void *arg,
                                        kd_container_writer **out, kd_err *err);
+/* The same for records of all four types in one file: its schema is the union of them. */
+KD_CHECK kd_rc kd_container_events_writer_new(kd_container_codec codec, kd_container_write_fn write,
+                                              void *arg, kd_container_writer **out, kd_err *err);
 /* The record or output must be of the writer's type (KD_EBUG); a KD_OUT_FORGOTTEN is left out. */
 KD_CHECK kd_rc kd_container_write_record(kd_container_writer *w, const kd_record *r, kd_err *err);
 KD_CHECK kd_rc kd_container_write_out(kd_container_writer *w, const kd_out *o, kd_err *err);
