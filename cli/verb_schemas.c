@@ -23,7 +23,6 @@ static const row rows[] = {
     {"topics.catalog", KD_SCHEMA_CATALOG},
     {"topics.forget", KD_SCHEMA_FORGET},
     {"topics.recommendations", KD_SCHEMA_UPDATE},
-    {"topics.similar", KD_SCHEMA_SIMILAR},
     {"topics.dead-letters", KD_SCHEMA_DEAD_LETTER},
     {"topics.receipts", KD_SCHEMA_RECEIPT},
 };

@@ -27,7 +27,6 @@ static const topic topics[] = {
     {"topics.forget", true, true, {"retention.ms", "-1"}},
     {"topics.catalog", true, false, {"cleanup.policy", "compact", "retention.ms", "-1"}},
     {"topics.recommendations", false, true, {"cleanup.policy", "compact"}},
-    {"topics.similar", false, true, {"cleanup.policy", "compact"}},
     {"topics.dead-letters", false, false, {NULL}},
     {"topics.receipts", false, false, {"retention.ms", "-1"}},
 };

@@ -34,8 +34,6 @@ static const kd_opt opts[] = {
      "Input: ForgetRequest, keyed by shopper."},
     {"topics.recommendations", KD_OPT_STRING, "recommendations", 0, 0, NULL,
      "Output: RecommendationUpdate, keyed by shopper."},
-    {"topics.similar", KD_OPT_STRING, "", 0, 0, NULL,
-     "Output: SimilarShoppers, keyed by shopper; empty = not published."},
     {"topics.dead-letters", KD_OPT_STRING, "dead-letters", 0, 0, NULL,
      "Output: DeadLetter, with the key of the bad record."},
     {"topics.receipts", KD_OPT_STRING, "forget-receipts", 0, 0, NULL,

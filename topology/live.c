@@ -61,7 +61,6 @@ static kd_rc open_sink(kd_live *x, const kd_config *c, const kd_run_options *o, 
     const kd_opt_values *v = &c->values;
     kd_kafka_sink_options so = {
         .recommendations = given(v, "topics.recommendations"),
-        .similar = given(v, "topics.similar"),
         .dead_letters = given(v, "topics.dead-letters"),
         .receipts = given(v, "topics.receipts"),
         .properties = c->kafka,
