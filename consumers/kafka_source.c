@@ -493,7 +493,9 @@ static void mark(kd_source *s, const kd_pos *pending)
     kafka_source *k = (kafka_source *)s;
     for (int i = 0; i < k->n_parts; i++) {
         part *p = &k->parts[i];
-        int64_t to = p->next;
+        /* What lies before answer_from is nobody's to answer: the position is known from the start,
+         * so that what comes while no instance runs is answered by the next one. */
+        int64_t to = p->next < p->answer_from ? p->answer_from : p->next;
         if (pending != NULL && pending->topic == k->topic[p->type] &&
             pending->partition == p->number)
             to = pending->offset;

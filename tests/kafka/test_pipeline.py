@@ -33,7 +33,7 @@ def topic(name):
     return f"{run_id}-{name}"
 
 
-def config(group, browse="browse"):
+def config(group, browse="browse", out="recommendations", start="earliest"):
     path = os.path.join(folder, f"{group}.yaml")
     with open(path, "w") as f:
         f.write(f"""topics:
@@ -41,11 +41,11 @@ def config(group, browse="browse"):
   purchase: {topic('purchase')}
   catalog: {topic('catalog')}
   forget: {topic('forget')}
-  recommendations: {topic('recommendations')}
+  recommendations: {topic(out)}
   dead-letters: {topic('dead')}
   receipts: {topic('receipts')}
 group.id: {run_id}-{group}
-output.start: earliest
+output.start: {start}
 ready.lag: 0
 emit: always
 schema.registry.url: {REGISTRY}
@@ -219,6 +219,18 @@ def test_two_instances_divide_the_work():
     got = wait_for("the other's updates", lambda: set(triggers()), lambda t: len(t) >= sent)
     assert len(got) == sent
     b.end()
+
+
+def test_a_new_group_answers_what_comes_after_its_first_start():
+    """output.start: latest floods nothing; what comes while no instance runs is not lost."""
+    path = config("late", out="late", start="latest")
+    Instance(path).joined().end()
+    assert read("late") == []
+    produce(30)
+    a = Instance(path).joined()
+    wait_for("updates", lambda: read("late"), lambda r: len(r) >= 30)
+    a.end()
+    assert len(read("late")) == 30
 
 
 def test_poison_is_buried_and_the_next_event_served():
