@@ -5,11 +5,13 @@
 
 #include "cli/cli.h"
 #include "consumers/kafka_admin.h"
+#include "consumers/kafka_tail.h"
 
 static const char help[] =
     "usage: kindred topics create|check [--partitions N] [--replication N] [common flags]\n\n"
     "  create        makes the topics of the configuration that are not there yet\n"
-    "  check         partition counts, retention, compaction; exit code 4 if something is wrong\n"
+    "  check         partition counts, keys, retention, compaction; exit code 4 if something is "
+    "wrong\n"
     "  --partitions N    of the topics that are keyed by shopper or item (default 6)\n"
     "  --replication N   (default: the broker's)\n";
 
@@ -63,8 +65,57 @@ static kd_rc check_config(kd_kafka_admin *a, const topic *t, const char *name, i
     return KD_OK;
 }
 
-static kd_rc check(kd_kafka_admin *a, const kd_opt_values *v, int *n_wrong, kd_err *err)
+/* A look at the first records of a topic: are they keyed, and by the partitioner of Java clients?
+ */
+typedef struct sample {
+    int partitions;
+    int64_t n, without_key, elsewhere;
+} sample;
+
+enum { SAMPLE = 1000, SAMPLE_WAIT_MS = 200, SAMPLE_TRIES = 25 };
+
+static void look(void *arg, const kd_tail_message *m)
 {
+    sample *s = arg;
+    if (s->n >= SAMPLE)
+        return;
+    s->n++;
+    if (m->key == NULL)
+        s->without_key++;
+    else if (kd_kafka_partition_of(m->key, m->key_len, s->partitions) != m->partition)
+        s->elsewhere++;
+}
+
+static kd_rc check_keys(const kd_config *c, const char *name, int partitions, int *n_wrong,
+                        kd_err *err)
+{
+    sample s = {.partitions = partitions};
+    kd_tail *tail = NULL;
+    kd_tail_options o = {
+        .topic = name, .properties = c->kafka, .n_properties = c->n_kafka, .from_beginning = true};
+    KD_TRY(kd_tail_new(&o, &tail, err));
+    kd_rc rc = KD_OK;
+    for (int k = 0; k < SAMPLE_TRIES && s.n < SAMPLE && rc != KD_END; k++) {
+        rc = kd_tail_poll(tail, SAMPLE_WAIT_MS, look, &s, err);
+        if (rc != KD_OK && rc != KD_AGAIN && rc != KD_END)
+            break;
+    }
+    kd_tail_free(tail);
+    if (rc != KD_OK && rc != KD_AGAIN && rc != KD_END)
+        return rc;
+    if (s.without_key > 0 || s.elsewhere > 0) {
+        printf(
+            "%-24s of its first %lld records %lld have no key and %lld are not where murmur2, the "
+            "partitioner of Java clients, puts their key: one shopper would have several owners\n",
+            name, (long long)s.n, (long long)s.without_key, (long long)s.elsewhere);
+        (*n_wrong)++;
+    }
+    return KD_OK;
+}
+
+static kd_rc check(kd_kafka_admin *a, const kd_config *c, int *n_wrong, kd_err *err)
+{
+    const kd_opt_values *v = &c->values;
     int want = 0;
     for (size_t k = 0; k < N_TOPICS; k++) {
         const char *name = kd_opt_str(v, topics[k].option);
@@ -89,6 +140,8 @@ static kd_rc check(kd_kafka_admin *a, const kd_opt_values *v, int *n_wrong, kd_e
             want = want == 0 ? n : want;
         }
         KD_TRY(check_config(a, &topics[k], name, n_wrong, err));
+        if (topics[k].is_input && topics[k].is_keyed_by_shopper)
+            KD_TRY(check_keys(c, name, n, n_wrong, err));
         if (*n_wrong == wrong)
             printf("%-24s ok, %d partitions\n", name, n);
     }
@@ -108,7 +161,7 @@ static int run(const kd_common *common, const kd_flag *flags, const char *what, 
     if (rc == KD_OK && strcmp(what, "create") == 0)
         rc = create(a, &common->config.values, (int)partitions, (int)replication, err);
     else if (rc == KD_OK)
-        rc = check(a, &common->config.values, &n_wrong, err);
+        rc = check(a, &common->config, &n_wrong, err);
     kd_kafka_admin_free(a);
     return rc == KD_OK && n_wrong > 0 ? KD_EXIT_CHECK : (int)kd_exit_of(rc);
 }

@@ -195,6 +195,11 @@ kd_rc kd_kafka_topic_await(kd_kafka_admin *a, const char *name, int64_t timeout_
     }
 }
 
+int kd_kafka_partition_of(const void *key, size_t key_len, int n)
+{
+    return rd_kafka_msg_partitioner_murmur2(NULL, key, key_len, n, NULL, NULL);
+}
+
 /* -- the embedded cluster
  * ---------------------------------------------------------------------------- */
 

@@ -34,6 +34,9 @@ KD_CHECK kd_rc kd_kafka_topic_config(kd_kafka_admin *a, const char *name, const 
 KD_CHECK kd_rc kd_kafka_topic_await(kd_kafka_admin *a, const char *name, int64_t timeout_ms,
                                     kd_err *err);
 
+/* The partition that Java clients (murmur2) and Kindred give a key, of n. */
+int kd_kafka_partition_of(const void *key, size_t key_len, int n);
+
 /* An embedded cluster of one broker, in this process. */
 typedef struct kd_mock_cluster kd_mock_cluster;
 KD_CHECK kd_rc kd_mock_cluster_new(kd_mock_cluster **out, kd_err *err);

@@ -114,6 +114,18 @@ def test_every_option_can_be_set_and_read_back():
         assert row[0].split()[-1] == "--set", row
 
 
+def test_configuration_as_json():
+    env = {"KINDRED_KAFKA_SASL_PASSWORD": "hunter2", "KINDRED_KAFKA_CLIENT_ID": 'a"b\n'}
+    said = kindred("config", "--json", "--set", "history.max=11", env=env).stdout
+    rows = json.loads(said)
+    assert rows["history.max"] == {"value": "11", "from": "--set"}
+    assert rows["kafka.client.id"] == {"value": 'a"b\n',
+                                       "from": "environment KINDRED_KAFKA_CLIENT_ID"}
+    assert "hunter2" not in said and rows["kafka.sasl.password"]["value"] == "***"
+    text = kindred("config", "--yaml", "--set", "group.id=x\ny\t\\").stdout
+    assert kindred("config", "--yaml", "-c", path("odd.yaml", text)).stdout == text
+
+
 def test_replay_gives_one_line_an_event_in_order():
     out = path("out.jsonl")
     done, digests = replay("--in", EVENTS, "--out", out, "--set", "emit=always")
@@ -235,6 +247,11 @@ def test_generate_is_deterministic_and_replays():
         assert f.read() == g.read()
     done, _ = replay("--in", a, "--verify", "--table")
     assert "state verified: yes" in done.stderr and count(done, "dead letters") == 0
+    packed = path("events.avro")
+    kindred("generate", *flags, "--out", packed)
+    assert replay("--in", packed)[1]["state"] == replay("--in", a)[1]["state"]
+    assert "gzip is read" in kindred("generate", *flags, "--out", path("a.gz"), code=1).stderr
+    kindred("generate", "--items", "3", "--shoppers", "3", "--events", "50", "--out", b)
     avro = path("a.avro")
     replay("--in", a, "--out", avro)
     with open(avro, "rb") as f:
@@ -294,6 +311,10 @@ def test_a_missing_broker_is_waited_for_and_said():
 def test_disk_full_is_said():
     if not os.path.exists("/dev/full"):
         return
+    with open("/dev/full", "w") as full:
+        for args in (["config"], ["help"], ["version"]):
+            done = subprocess.run([BIN, *args], stdout=full, stderr=subprocess.PIPE, text=True)
+            assert done.returncode == 2 and "standard output" in done.stderr, (args, done)
     said = kindred("replay", "--quiet", "--in", EVENTS, "--out", "/dev/full", code=2).stderr
     assert "/dev/full" in said
 

@@ -140,6 +140,45 @@ static void test_fields_survive(void **state)
     kd_arena_free(a);
 }
 
+/* All types in one file: what went in comes out, in order, with its type. */
+static void test_events_of_all_types(void **state)
+{
+    (void)state;
+    kd_rng rng;
+    kd_rng_init(&rng, test_seed());
+    for (int codec = 0; codec < 2; codec++) {
+        kd_arena *a = kd_arena_new(0);
+        kd_buf file = {0};
+        kd_container_writer *w;
+        kd_err err;
+        kd_record in[200];
+        assert_int_equal(
+            kd_container_events_writer_new((kd_container_codec)codec, to_buf, &file, &w, &err),
+            KD_OK);
+        for (int i = 0; i < 200; i++) {
+            rand_record(&rng, a, (kd_record_type)kd_rng_below(&rng, KD_RECORD_TYPES), &in[i]);
+            assert_int_equal(kd_container_write_record(w, &in[i], &err), KD_OK);
+        }
+        kd_out out = rand_update(&rng, a);
+        assert_int_equal(kd_container_write_out(w, &out, &err), KD_EBUG);
+        assert_int_equal(kd_container_writer_flush(w, &err), KD_OK);
+        kd_container_writer_free(w);
+        kd_container *c = open_mem(&file);
+        assert_string_equal(kd_container_schema_name(c), "union");
+        for (int i = 0; i < 200; i++) {
+            kd_record r;
+            kd_record_init(&r, KD_BROWSE);
+            assert_int_equal(kd_container_next(c, a, &r, &err), KD_OK);
+            assert_same_record(&in[i], &r);
+        }
+        kd_record r;
+        assert_int_equal(kd_container_next(c, a, &r, NULL), KD_END);
+        kd_container_close(c);
+        kd_buf_dispose(&file);
+        kd_arena_free(a);
+    }
+}
+
 static void write_path(char *path, const kd_buf *file)
 {
     int fd = mkstemp(path);
@@ -462,15 +501,11 @@ static void test_random_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_fields_survive),
-        cmocka_unit_test(test_avro_c_reads_ours),
-        cmocka_unit_test(test_union_file_of_avro_c),
-        cmocka_unit_test(test_damage_is_local),
-        cmocka_unit_test(test_cut_anywhere),
-        cmocka_unit_test(test_slow_and_failing_reader),
-        cmocka_unit_test(test_what_is_no_container),
-        cmocka_unit_test(test_random_bytes),
+        cmocka_unit_test(test_round_trip),           cmocka_unit_test(test_fields_survive),
+        cmocka_unit_test(test_events_of_all_types),  cmocka_unit_test(test_avro_c_reads_ours),
+        cmocka_unit_test(test_union_file_of_avro_c), cmocka_unit_test(test_damage_is_local),
+        cmocka_unit_test(test_cut_anywhere),         cmocka_unit_test(test_slow_and_failing_reader),
+        cmocka_unit_test(test_what_is_no_container), cmocka_unit_test(test_random_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
