@@ -96,7 +96,7 @@ static double pass_through(const bench_shop *shop, const char *to, const kd_upda
     double began = 0;
     kd_out out = {.type = KD_OUT_UPDATE, .update = update};
     size_t n_in_hand = 0;
-    for (size_t done = 0; done < shop->n;) {
+    for (size_t done = s.n_dropped; done < shop->n;) {
         kd_record r;
         kd_rc rc = s.source->kind->next(s.source, &r, &err);
         if (rc == KD_AGAIN || n_in_hand == 512) {
@@ -142,7 +142,8 @@ static double pipeline(const bench_shop *shop, const char *to, int audience, int
                              .max_dead_letters = 0};
     bench_must(kd_pipeline_new(&o, s.source, rec, s.sink, &p, &err), &err, "pipeline");
     double began = 0;
-    while (kd_pipeline_counts(p)->records < (int64_t)shop->n || kd_pipeline_blocked(p)) {
+    const int64_t n = (int64_t)(shop->n - s.n_dropped);
+    while (kd_pipeline_counts(p)->records < n || kd_pipeline_blocked(p)) {
         bool is_catalog = kd_pipeline_counts(p)->records <= (int64_t)shop->n_catalog;
         began = is_catalog ? bench_now() : began;
         kd_rc rc = kd_pipeline_step(p, &err);

@@ -56,13 +56,14 @@ static void open_ends(stream *s, const char *prefix, const char *group, const ch
 
 /* Records that come before the group has given its partitions are dropped: the source goes back to
  * the committed offset then. */
-static void wait_for_group(const stream *s)
+static void wait_for_group(stream *s)
 {
     kd_err err = {0};
     double until = bench_now() + 30;
     while (!kd_kafka_source_is_member(s->source)) {
         kd_record r;
         kd_rc rc = s->source->kind->next(s->source, &r, &err);
+        s->n_dropped += rc == KD_OK && r.emit;
         s->source->kind->release(s->source);
         if (rc == KD_AGAIN) {
             stream_wait(s);

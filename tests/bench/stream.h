@@ -13,6 +13,8 @@ typedef struct stream {
     kd_source *source;
     kd_sink *sink;
     int wake_fd; /* an eventfd that the source's wake writes to */
+    size_t
+        n_dropped; /* records to be answered that came in the call that joined the group: 0 or 1 */
 } stream;
 
 /* Topics are prefix + bench_topic(); `topics` are the same in full. The group is a new one that has
