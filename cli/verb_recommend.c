@@ -145,8 +145,7 @@ static kd_rc answer(recommend *x, const kd_jval *q, kd_err *err)
         return kd_bad(err, KD_REASON_FIELD, "a question has a shopper_id, or an id and events");
     if (time != NULL)
         KD_TRY(read_time(time, &asked.time, err));
-    KD_TRY(kd_recommender_answer(x->rec, x->space, &asked, x->scratch, &u, err));
-    KD_TRY(kd_recommender_neighbours(x->rec, x->space, &asked, x->scratch, &near, err));
+    KD_TRY(kd_recommender_answer(x->rec, x->space, &asked, x->scratch, &u, &near, err));
     print_answer(x, "shopper_id", asked.shopper_id, &u, &near);
     return KD_OK;
 }

@@ -170,6 +170,20 @@ kd_rc kd_recommender_apply(kd_recommender *r, const kd_record *rec, kd_applied *
     return KD_OK;
 }
 
+void kd_recommender_ahead(const kd_recommender *r, const kd_record *rec, int step, kd_ahead *x)
+{
+    if (step == 0) {
+        kd_str shopper = kd_recommender_shopper(r, rec);
+        *x = (kd_ahead){.shopper = KD_NO_SLOT, .item = KD_NO_SLOT};
+        if (rec->type > KD_PURCHASE || shopper.p == NULL)
+            return;
+        x->shopper_hash = kd_ids_hash(shopper);
+        x->item_hash = kd_ids_hash(rec->item_id);
+        kd_ids_prefetch(&r->state->shoppers, x->shopper_hash);
+        kd_ids_prefetch(&r->state->items, x->item_hash);
+    }
+}
+
 kd_rc kd_recommender_prepare(kd_recommender *r, kd_err *err)
 {
     (void)err;
@@ -333,7 +347,7 @@ static kd_rc copy_near(const kd_recommender *r, const kd_usercf_space *cf, kd_ar
 }
 
 kd_rc kd_recommender_answer(const kd_recommender *r, kd_reader_space *w, const kd_query *q,
-                            kd_arena *arena, kd_update *out, kd_err *err)
+                            kd_arena *arena, kd_update *out, kd_similar *near, kd_err *err)
 {
     const kd_state *s = r->state;
     kd_update u = {.shopper_id = q->shopper_id,
@@ -353,6 +367,10 @@ kd_rc kd_recommender_answer(const kd_recommender *r, kd_reader_space *w, const k
     if (rc == KD_OK) {
         kd_usercf_score(s, &r->usercf, &subject, &w->cf);
         rc = list_items(r, w, arena, &u, err);
+    }
+    if (rc == KD_OK && near != NULL) {
+        *near = (kd_similar){.shopper_id = q->shopper_id, .time = q->time};
+        rc = copy_near(r, &w->cf, arena, near, err);
     }
     kd_usercf_clear(&w->cf);
     if (rc == KD_OK)

@@ -29,6 +29,20 @@ void kd_recommender_free(kd_recommender *r);
  * (then it is a dead letter, KD_REASON_NO_SHOPPER). Browse, purchase and forget only. */
 kd_str kd_recommender_shopper(const kd_recommender *r, const kd_record *rec);
 
+/* What is known beforehand about a record that will be applied soon. */
+typedef struct kd_ahead {
+    uint64_t shopper_hash, item_hash;
+    uint32_t shopper, item; /* slots, a guess */
+} kd_ahead;
+
+/* How far ahead of apply() the steps below pay off: at most this many records. */
+#define KD_AHEAD_STEPS 4
+
+/* Fetches into the cache what apply() of this record will look at: steps 0 to KD_AHEAD_STEPS - 1 of
+ * one record in this order, each a few records' work after the one before, since each follows
+ * addresses that the one before fetched. A matter of speed alone: steps may be left out. */
+void kd_recommender_ahead(const kd_recommender *r, const kd_record *rec, int step, kd_ahead *x);
+
 /* Applies one checked record. */
 KD_CHECK kd_rc kd_recommender_apply(kd_recommender *r, const kd_record *rec, kd_applied *out,
                                     kd_err *err);
@@ -50,12 +64,14 @@ typedef struct kd_query {
     kd_str event_id;
 } kd_query;
 
-/* Answers q into *out; everything in it is borrowed from `arena` or from state, and valid until
- * the next apply() or reset of `arena`. An unknown shopper gets an answer too. */
+/* Answers q into *out, and into *near the neighbours that voted (NULL: not wanted); everything in
+ * them is borrowed from `arena` or from state, and valid until the next apply() or reset of
+ * `arena`. An unknown shopper gets an answer too. */
 KD_CHECK kd_rc kd_recommender_answer(const kd_recommender *r, kd_reader_space *w, const kd_query *q,
-                                     kd_arena *arena, kd_update *out, kd_err *err);
+                                     kd_arena *arena, kd_update *out, kd_similar *near,
+                                     kd_err *err);
 
-/* The neighbours behind the last answer of this workspace, best first; borrowed from `arena`. */
+/* The neighbours alone, best first; borrowed from `arena`. */
 KD_CHECK kd_rc kd_recommender_neighbours(const kd_recommender *r, kd_reader_space *w,
                                          const kd_query *q, kd_arena *arena, kd_similar *out,
                                          kd_err *err);

@@ -406,7 +406,7 @@ static void answer(void *arg, uint32_t worker, uint32_t index)
     ask *x = &p->asks[index];
     if (x->kind == ASK_LIST)
         x->rc = kd_recommender_answer(p->rec, p->space[worker], &x->query, p->answers[worker],
-                                      &x->update, &x->err);
+                                      &x->update, NULL, &x->err);
 }
 
 static kd_rc recommend(kd_pipeline *p, kd_err *err)

@@ -110,7 +110,7 @@ static double answer(const kd_recommender *rec, kd_reader_space *space, const kd
                   .event_id = r->event_id};
     kd_update u = {0};
     double began = bench_now();
-    bench_must(kd_recommender_answer(rec, space, &q, arena, &u, &err), &err, "answer");
+    bench_must(kd_recommender_answer(rec, space, &q, arena, &u, NULL, &err), &err, "answer");
     double took = bench_now() - began;
     *listed += u.n_items;
     kd_arena_reset(arena);

@@ -41,7 +41,8 @@ static void answer_for(const typical *t, const kd_record *r, kd_update *out)
                   .item_id = r->item_id,
                   .trigger = r->pos,
                   .event_id = r->event_id};
-    bench_must(kd_recommender_answer(t->rec, t->space, &q, t->arena, out, &err), &err, "answer");
+    bench_must(kd_recommender_answer(t->rec, t->space, &q, t->arena, out, NULL, &err), &err,
+               "answer");
 }
 
 /* Fills the state with the shop and keeps, of the answers to its last events, the first one whose

@@ -90,7 +90,7 @@ static void answers(const kd_recommender *r, kd_reader_space *space, const world
                       .trigger = {"t", 0, u}};
         kd_update update;
         kd_err err = {0};
-        assert_int_equal(kd_recommender_answer(r, space, &q, arena, &update, &err), KD_OK);
+        assert_int_equal(kd_recommender_answer(r, space, &q, arena, &update, NULL, &err), KD_OK);
         kd_update_encode(&update, out);
     }
     kd_arena_free(arena);

@@ -64,7 +64,7 @@ static void compare_list(const reader *x, const oracle *o, const char *shopper, 
     kd_query q = {.shopper_id = kd_str_of(shopper), .item_id = kd_str_of(item), .time = now};
     kd_update got;
     oracle_row want[ORACLE_ROWS];
-    assert_int_equal(kd_recommender_answer(x->r, x->space, &q, x->arena, &got, &err), KD_OK);
+    assert_int_equal(kd_recommender_answer(x->r, x->space, &q, x->arena, &got, NULL, &err), KD_OK);
     int n = oracle_list(o, shopper, item, now, want);
     assert_int_equal(got.n_items, n);
     for (int k = 0; k < n; k++) {
@@ -255,7 +255,7 @@ static void test_ask_equals_answer(void **unused)
         q.item_id = n == 0 ? KD_STR_NULL : his[n - 1].item_id;
         kd_update want, got;
         kd_similar near, near_got;
-        assert_int_equal(kd_recommender_answer(with, a, &q, arena, &want, &err), KD_OK);
+        assert_int_equal(kd_recommender_answer(with, a, &q, arena, &want, NULL, &err), KD_OK);
         assert_int_equal(kd_recommender_neighbours(with, a, &q, arena, &near, &err), KD_OK);
         for (int again = 0; again < 2; again++) { /* the first question taught nothing */
             assert_int_equal(
