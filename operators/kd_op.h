@@ -28,6 +28,8 @@ typedef struct kd_applied {
     bool late;          /* older than the retention horizon: kept out of the state */
     bool is_forget;     /* receipt is filled */
     kd_receipt receipt; /* its strings live in the state until the next apply */
+    const kd_str
+        *sessions; /* [receipt.sessions] linked sessions that were forgotten too; as long */
     char shopper_hash[65];
 } kd_applied;
 

@@ -7,6 +7,7 @@
 #include <sodium.h>
 
 #include "operators/popularity.h"
+#include "operators/subject.h"
 #include "operators/usercf_core.h"
 
 enum { SHOPPER_USER, SHOPPER_SESSION, SHOPPER_EITHER };
@@ -17,6 +18,7 @@ enum { N_STATS = 24 };
 struct kd_recommender {
     kd_state *state;
     kd_usercf_options usercf;
+    kd_subject_options subject;
     int shopper, exclude, fill;
     uint32_t count;
     double fill_weight;
@@ -28,15 +30,16 @@ struct kd_recommender {
 
 struct kd_reader_space {
     kd_usercf_space cf;
-    uint32_t *own; /* [cap_own] the subject's items */
-    uint32_t cap_own;
+    kd_subject_space subject;
     kd_popular *popular; /* borrowed from the recommender: shared by readers, locks itself */
 };
 
 static const kd_opt opts[] = {
     {"shopper", KD_OPT_ENUM, "user-or-session", 0, 0, "user|session|user-or-session",
      "Who a shopper is: the user id, the session id, or the user id and else the session id."},
-    {"usercf.similarity", KD_OPT_ENUM, "jaccard", 0, 0, "jaccard|cosine",
+    {"links.max", KD_OPT_INT, "3", 0, 100, NULL,
+     "Sessions whose anonymous events are joined to a user's own: the most recently linked ones."},
+    {"usercf.similarity", KD_OPT_ENUM, "jaccard", 0, 0, "jaccard|cosine|idf-cosine|vsknn|stan",
      "Similarity of two shoppers' item sets."},
     {"usercf.neighbours", KD_OPT_INT, "50", 1, 100000, NULL, "Neighbours that vote (k)."},
     {"usercf.overlap.min", KD_OPT_INT, "1", 1, KD_HISTORY_LIMIT, NULL,
@@ -47,6 +50,23 @@ static const kd_opt opts[] = {
     {"usercf.weight.purchase", KD_OPT_REAL, "1", 0, 1e6, NULL, "Weight of a neighbour's purchase."},
     {"usercf.half-life", KD_OPT_DURATION, "0", 0, 0, NULL,
      "Age at which a neighbour's interaction counts half; 0 = ages do not matter."},
+    {"usercf.window", KD_OPT_DURATION, "0", 0, 0, NULL,
+     "Age from which a neighbour's interaction does not count; 0 = ages do not matter."},
+    {"usercf.idf.exponent", KD_OPT_REAL, "1", 0, 4, NULL,
+     "idf-cosine: an item weighs its smoothed IDF to this power; 0 = the cosine of sets."},
+    {"usercf.idf.score", KD_OPT_REAL, "0", 0, 1000, NULL,
+     "A score is multiplied with 1 + this * ln(shoppers / shoppers of the item)."},
+    {"usercf.vsknn.weight", KD_OPT_ENUM, "quadratic", 0, 0, "same|div|linear|log|quadratic",
+     "vsknn: how the weight of the shopper's own items falls with their steps before the newest."},
+    {"usercf.vsknn.decay", KD_OPT_ENUM, "div", 0, 0, "same|div|linear|log|quadratic",
+     "vsknn: how a neighbour's vote falls with the steps before its most recent shared item."},
+    {"usercf.stan.recency", KD_OPT_REAL, "1.02", 0, 1e6, NULL,
+     "stan: steps in which the weight of the shopper's own items falls to 1/e; 0 = it does not."},
+    {"usercf.stan.age", KD_OPT_DURATION, "5d", 0, 0, NULL,
+     "stan: age in which a neighbour's similarity falls to 1/e; 0 = it does not."},
+    {"usercf.stan.distance", KD_OPT_REAL, "2.05", 0, 1e6, NULL,
+     "stan: places from the shared item in which a neighbour's vote falls to 1/e; 0 = it does "
+     "not."},
     {"history.max", KD_OPT_INT, "50", 1, KD_HISTORY_LIMIT, NULL,
      "Interactions kept of each shopper: the most recent ones."},
     {"purchases.max", KD_OPT_INT, "200", 0, KD_HISTORY_LIMIT, NULL,
@@ -55,9 +75,13 @@ static const kd_opt opts[] = {
      "Most recent shoppers of an item that are looked at for neighbours."},
     {"retention", KD_OPT_DURATION, "0", 0, 0, NULL,
      "Interactions older than this, in event time, leave the state; 0 = kept for ever."},
+    {"memory.max", KD_OPT_BYTES, "0", 0, 0, NULL,
+     "Bytes that the state may use; above, the oldest interactions leave it; 0 = no limit."},
     {"recommend.count", KD_OPT_INT, "10", 1, 1000, NULL, "Length of a list."},
     {"recommend.exclude", KD_OPT_ENUM, "purchased", 0, 0, "none|purchased|seen",
      "Items of the shopper's own that are not listed."},
+    {"recommend.exclude.for", KD_OPT_DURATION, "0", 0, 0, NULL,
+     "Time after which something bought may be listed again (a re-buy); 0 = never."},
     {"recommend.fill", KD_OPT_ENUM, "popularity", 0, 0, "none|popularity",
      "What fills a list that neighbours leave short; such items carry the part `popularity`."},
     {"recommend.fill.weight", KD_OPT_REAL, "0.001", 0, 1, NULL,
@@ -100,7 +124,17 @@ kd_rc kd_recommender_new(const kd_opt_values *v, kd_recommender **out, kd_err *e
                    [KD_CART] = kd_opt_real(v, "usercf.weight.cart"),
                    [KD_PAID] = kd_opt_real(v, "usercf.weight.purchase")},
         .half_life_ms = kd_opt_int(v, "usercf.half-life"),
+        .window_ms = kd_opt_int(v, "usercf.window"),
+        .idf_exponent = kd_opt_real(v, "usercf.idf.exponent"),
+        .idf_score = kd_opt_real(v, "usercf.idf.score"),
+        .vsknn_weight = (kd_fall)kd_opt_int(v, "usercf.vsknn.weight"),
+        .vsknn_decay = (kd_fall)kd_opt_int(v, "usercf.vsknn.decay"),
+        .stan_recency = kd_opt_real(v, "usercf.stan.recency"),
+        .stan_age_ms = kd_opt_int(v, "usercf.stan.age"),
+        .stan_distance = kd_opt_real(v, "usercf.stan.distance"),
     };
+    r->subject = (kd_subject_options){.links_max = (uint32_t)kd_opt_int(v, "links.max"),
+                                      .exclude_for_ms = kd_opt_int(v, "recommend.exclude.for")};
     kd_usercf_options_ready(&r->usercf);
     r->shopper = (int)kd_opt_int(v, "shopper");
     r->exclude = (int)kd_opt_int(v, "recommend.exclude");
@@ -109,13 +143,15 @@ kd_rc kd_recommender_new(const kd_opt_values *v, kd_recommender **out, kd_err *e
     r->count = (uint32_t)kd_opt_int(v, "recommend.count");
     kd_state_options so = {.history_max = (uint32_t)kd_opt_int(v, "history.max"),
                            .purchases_max = (uint32_t)kd_opt_int(v, "purchases.max"),
-                           .retention_ms = kd_opt_int(v, "retention")};
+                           .retention_ms = kd_opt_int(v, "retention"),
+                           .memory_max = kd_opt_int(v, "memory.max")};
     kd_rc rc = key_of(v, so.tombstone_key, err);
     if (rc == KD_OK)
         rc = kd_state_new(&so, &r->state, err);
     /* Enough popular items that some are left when everything of the shopper's own is excluded. */
+    uint32_t own = (r->subject.links_max + 1) * (so.history_max + so.purchases_max);
     if (rc == KD_OK)
-        rc = kd_popular_init(&r->popular, r->count + so.history_max + so.purchases_max + 1, err);
+        rc = kd_popular_init(&r->popular, r->count + own + 1, err);
     if (rc != KD_OK) {
         kd_recommender_free(r);
         return rc;
@@ -158,9 +194,12 @@ kd_rc kd_recommender_apply(kd_recommender *r, const kd_record *rec, kd_applied *
     kd_str shopper = kd_recommender_shopper(r, rec);
     if (shopper.p == NULL)
         return kd_bad(err, KD_REASON_NO_SHOPPER, "the record names no shopper");
-    if (rec->type != KD_FORGET)
-        return kd_state_interact(r->state, shopper, rec->item_id, rec->action, rec->time, rec->ts,
-                                 out, err);
+    if (rec->type != KD_FORGET) {
+        kd_str session = r->shopper == SHOPPER_EITHER ? rec->session_id : KD_STR_NULL;
+        kd_state_limit(r->state);
+        return kd_state_interact(r->state, shopper, session, rec->item_id, rec->action, rec->time,
+                                 rec->ts, out, err);
+    }
     KD_TRY(kd_state_forget(r->state, shopper, rec->time, rec->ts, out, err));
     r->n_forgotten++;
     kd_tombstones_hex(&r->state->tombs, shopper, out->shopper_hash);
@@ -210,46 +249,18 @@ void kd_reader_space_free(kd_reader_space *w)
     if (w == NULL)
         return;
     kd_usercf_space_dispose(&w->cf);
-    free(w->own);
+    kd_subject_space_dispose(&w->subject);
     free(w);
 }
 
-/* The subject of a question: I(u), newest interaction first. */
-static kd_rc subject_of(const kd_state *s, kd_reader_space *w, const uint32_t *slot, kd_ms now,
-                        kd_subject *out, kd_err *err)
+/* What `recommend.exclude` names, and the trigger's own item. */
+static kd_rc exclude_own(const kd_recommender *r, kd_reader_space *w, const kd_subject *subject,
+                         uint32_t trigger, kd_err *err)
 {
-    *out = (kd_subject){.now = now};
-    if (*slot == KD_NO_SLOT)
-        return KD_OK;
-    kd_entries e = kd_entries_of(&s->hist, *slot);
-    if (!kd_grow((void **)&w->own, &w->cap_own, e.n + 1, sizeof *w->own))
-        return kd_fail(err, KD_ENOMEM, "no memory for a history of %u", e.n);
-    uint32_t n = 0;
-    for (uint32_t k = e.n; k-- > 0;)
-        if ((e.word[k] & KD_REP) != 0)
-            w->own[n++] = kd_word_item(e.word[k]);
-    out->items = w->own;
-    out->n_items = out->size = n;
-    out->self = slot;
-    out->n_self = 1;
-    return KD_OK;
-}
-
-/* Purchased: a PAID entry later than the item's CANCELLED one, in H or below it. */
-static kd_rc exclude_own(const kd_recommender *r, kd_reader_space *w, uint32_t slot,
-                         const kd_subject *subject, kd_err *err)
-{
-    if (slot == KD_NO_SLOT || r->exclude == EXCLUDE_NONE)
-        return KD_OK;
-    kd_entries e = kd_entries_of(&r->state->hist, slot);
-    for (uint32_t k = 0; k < e.n; k++) {
-        if (kd_word_action(e.word[k]) != KD_PAID)
-            continue;
-        uint32_t item = kd_word_item(e.word[k]);
-        uint32_t c = kd_entries_find(&e, item, KD_CANCELLED);
-        if (c == e.n || kd_entry_time(&e, k) > kd_entry_time(&e, c))
-            KD_TRY(kd_usercf_exclude(&w->cf, item, err));
-    }
+    if (trigger != KD_NO_SLOT)
+        KD_TRY(kd_usercf_exclude(&w->cf, trigger, err));
+    for (uint32_t k = 0; r->exclude != EXCLUDE_NONE && k < subject->n_bought; k++)
+        KD_TRY(kd_usercf_exclude(&w->cf, subject->bought[k], err));
     for (uint32_t k = 0; r->exclude == EXCLUDE_SEEN && k < subject->n_items; k++)
         KD_TRY(kd_usercf_exclude(&w->cf, subject->items[k], err));
     return KD_OK;
@@ -346,119 +357,53 @@ static kd_rc copy_near(const kd_recommender *r, const kd_usercf_space *cf, kd_ar
     return KD_OK;
 }
 
+/* The list and the neighbours (NULL: not wanted) of a subject, into the ids and times that *out
+ * has. */
+static kd_rc answer(const kd_recommender *r, kd_reader_space *w, const kd_subject *subject,
+                    uint32_t trigger, kd_arena *arena, kd_update *out, kd_similar *near,
+                    kd_err *err)
+{
+    const kd_state *s = r->state;
+    KD_TRY(kd_usercf_neighbours(s, &r->usercf, subject, &w->cf, err));
+    kd_rc rc = exclude_own(r, w, subject, trigger, err);
+    if (rc == KD_OK) {
+        kd_usercf_score(s, &r->usercf, subject, &w->cf);
+        rc = list_items(r, w, arena, out, err);
+    }
+    if (rc == KD_OK && near != NULL) {
+        *near = (kd_similar){.shopper_id = out->shopper_id, .time = out->time};
+        rc = copy_near(r, &w->cf, arena, near, err);
+    }
+    kd_usercf_clear(&w->cf);
+    return rc;
+}
+
 kd_rc kd_recommender_answer(const kd_recommender *r, kd_reader_space *w, const kd_query *q,
                             kd_arena *arena, kd_update *out, kd_similar *near, kd_err *err)
 {
     const kd_state *s = r->state;
-    kd_update u = {.shopper_id = q->shopper_id,
-                   .time = q->time,
-                   .state_time = s->state_time == KD_MS_NONE ? q->time : s->state_time,
-                   .trigger = q->trigger,
-                   .event_id = q->event_id};
-    KD_TRY(kd_usercf_space_fit(&w->cf, s, err));
-    uint32_t slot = kd_state_shopper(s, q->shopper_id);
+    *out = (kd_update){.shopper_id = q->shopper_id,
+                       .time = q->time,
+                       .state_time = s->state_time == KD_MS_NONE ? q->time : s->state_time,
+                       .trigger = q->trigger,
+                       .event_id = q->event_id};
     kd_subject subject;
-    KD_TRY(subject_of(s, w, &slot, q->time, &subject, err));
-    KD_TRY(kd_usercf_neighbours(s, &r->usercf, &subject, &w->cf, err));
-    kd_rc rc = exclude_own(r, w, slot, &subject, err);
+    KD_TRY(kd_usercf_space_fit(&w->cf, s, err));
+    KD_TRY(kd_subject_of(s, &r->subject, &w->subject, q->shopper_id, q->time, &subject, err));
     uint32_t trigger = q->item_id.p == NULL ? KD_NO_SLOT : kd_state_item(s, q->item_id);
-    if (rc == KD_OK && trigger != KD_NO_SLOT)
-        rc = kd_usercf_exclude(&w->cf, trigger, err);
-    if (rc == KD_OK) {
-        kd_usercf_score(s, &r->usercf, &subject, &w->cf);
-        rc = list_items(r, w, arena, &u, err);
-    }
-    if (rc == KD_OK && near != NULL) {
-        *near = (kd_similar){.shopper_id = q->shopper_id, .time = q->time};
-        rc = copy_near(r, &w->cf, arena, near, err);
-    }
-    kd_usercf_clear(&w->cf);
-    if (rc == KD_OK)
-        *out = u;
-    return rc;
+    return answer(r, w, &subject, trigger, arena, out, near, err);
 }
 
 kd_rc kd_recommender_neighbours(const kd_recommender *r, kd_reader_space *w, const kd_query *q,
                                 kd_arena *arena, kd_similar *out, kd_err *err)
 {
     const kd_state *s = r->state;
-    KD_TRY(kd_usercf_space_fit(&w->cf, s, err));
-    uint32_t slot = kd_state_shopper(s, q->shopper_id);
     kd_subject subject;
-    KD_TRY(subject_of(s, w, &slot, q->time, &subject, err));
+    KD_TRY(kd_usercf_space_fit(&w->cf, s, err));
+    KD_TRY(kd_subject_of(s, &r->subject, &w->subject, q->shopper_id, q->time, &subject, err));
     KD_TRY(kd_usercf_neighbours(s, &r->usercf, &subject, &w->cf, err));
     *out = (kd_similar){.shopper_id = q->shopper_id, .time = q->time};
     return copy_near(r, &w->cf, arena, out, err);
-}
-
-/* -- questions about nobody ----------------------------------------------------------------------
- */
-
-/* (time, item id bytes, action), greatest first: the order of H. */
-static int by_recency(const void *pa, const void *pb)
-{
-    const kd_interaction *a = pa, *b = pb;
-    if (a->time != b->time)
-        return a->time < b->time ? 1 : -1;
-    int c = kd_str_cmp(b->item_id, a->item_id);
-    return c != 0 ? c : (a->action < b->action) - (a->action > b->action);
-}
-
-/* The latest of each (item, action), most recent first. Returns how many. */
-static uint32_t distinct(const kd_interaction *events, uint32_t n, kd_interaction *out)
-{
-    uint32_t m = 0;
-    for (uint32_t k = 0; k < n; k++) {
-        uint32_t at = 0;
-        while (at < m && (out[at].action != events[k].action ||
-                          !kd_str_eq(out[at].item_id, events[k].item_id)))
-            at++;
-        if (at == m)
-            out[m++] = events[k];
-        else if (events[k].time > out[at].time)
-            out[at].time = events[k].time;
-    }
-    qsort(out, m, sizeof *out, by_recency);
-    return m;
-}
-
-static bool is_live(const kd_interaction *x, const kd_interaction *all, uint32_t n)
-{
-    if (x->action != KD_PAID)
-        return x->action != KD_CANCELLED;
-    for (uint32_t k = 0; k < n; k++)
-        if (all[k].action == KD_CANCELLED && all[k].time >= x->time &&
-            kd_str_eq(all[k].item_id, x->item_id))
-            return false;
-    return true;
-}
-
-/* I of these interactions, and what of it must not be listed. */
-static kd_rc subject_of_events(const kd_recommender *r, kd_reader_space *w,
-                               const kd_interaction *all, uint32_t n, kd_subject *out, kd_err *err)
-{
-    const kd_state *s = r->state;
-    if (!kd_grow((void **)&w->own, &w->cap_own, n + 1, sizeof *w->own))
-        return kd_fail(err, KD_ENOMEM, "no memory for a history of %u", n);
-    out->items = w->own;
-    for (uint32_t k = 0; k < n; k++) {
-        if (!is_live(&all[k], all, n))
-            continue;
-        uint32_t item = kd_state_item(s, all[k].item_id);
-        bool is_bought = all[k].action == KD_PAID;
-        bool is_in_h = k < s->opt.history_max, is_known = false;
-        for (uint32_t j = 0; j < k; j++) /* counted by a more recent one */
-            is_known |= kd_str_eq(all[j].item_id, all[k].item_id) && is_live(&all[j], all, n);
-        if (item != KD_NO_SLOT &&
-            ((r->exclude != EXCLUDE_NONE && is_bought) || (r->exclude == EXCLUDE_SEEN && is_in_h)))
-            KD_TRY(kd_usercf_exclude(&w->cf, item, err));
-        if (!is_in_h || is_known)
-            continue;
-        out->size++;
-        if (item != KD_NO_SLOT)
-            w->own[out->n_items++] = item;
-    }
-    return KD_OK;
 }
 
 kd_rc kd_recommender_ask(const kd_recommender *r, kd_reader_space *w, const kd_interaction *events,
@@ -466,28 +411,14 @@ kd_rc kd_recommender_ask(const kd_recommender *r, kd_reader_space *w, const kd_i
                          kd_err *err)
 {
     const kd_state *s = r->state;
-    kd_interaction *all = kd_arena_alloc(arena, (n + 1) * sizeof *all);
-    if (all == NULL)
-        return kd_fail(err, KD_ENOMEM, "no room for %u events", n);
-    kd_update u = {.time = now, .state_time = s->state_time == KD_MS_NONE ? now : s->state_time};
-    kd_subject subject = {.now = now};
-    uint32_t m = distinct(events, n, all);
-    uint32_t trigger = n == 0 ? KD_NO_SLOT : kd_state_item(s, events[n - 1].item_id);
+    *out =
+        (kd_update){.time = now, .state_time = s->state_time == KD_MS_NONE ? now : s->state_time};
+    kd_subject subject;
     KD_TRY(kd_usercf_space_fit(&w->cf, s, err));
-    kd_rc rc = subject_of_events(r, w, all, m, &subject, err);
-    if (rc == KD_OK && trigger != KD_NO_SLOT)
-        rc = kd_usercf_exclude(&w->cf, trigger, err);
-    if (rc == KD_OK)
-        rc = kd_usercf_neighbours(s, &r->usercf, &subject, &w->cf, err);
-    if (rc == KD_OK) {
-        kd_usercf_score(s, &r->usercf, &subject, &w->cf);
-        rc = list_items(r, w, arena, &u, err);
-    }
-    kd_usercf_clear(&w->cf);
-    KD_TRY(rc);
-    *out = u;
-    *near = (kd_similar){.time = now};
-    return copy_near(r, &w->cf, arena, near, err);
+    KD_TRY(kd_subject_of_events(s, &r->subject, &w->subject, events, n, now, &subject, err));
+    bool has_trigger = n > 0 && r->exclude != EXCLUDE_NONE;
+    uint32_t trigger = has_trigger ? kd_state_item(s, events[n - 1].item_id) : KD_NO_SLOT;
+    return answer(r, w, &subject, trigger, arena, out, near, err);
 }
 
 /* -- delivery state ------------------------------------------------------------------------------
@@ -544,14 +475,17 @@ const kd_stat *kd_recommender_stats(kd_recommender *r)
         {"items", s->items.n_live, "count"},
         {"interactions", s->n_entries, "count"},
         {"postings", s->n_postings, "count"},
+        {"links", s->links.n, "count"},
         {"tombstones", s->tombs.n, "count"},
         {"expired", s->n_expired, "count"},
         {"forgotten", r->n_forgotten, "count"},
+        {"memory.limited", s->n_floors, "count"},
         {"memory.histories", (int64_t)m.histories, "bytes"},
         {"memory.postings", (int64_t)m.postings, "bytes"},
         {"memory.directories", (int64_t)m.directories, "bytes"},
         {"memory.shopper-slots", (int64_t)m.shopper_slots, "bytes"},
         {"memory.item-slots", (int64_t)m.item_slots, "bytes"},
+        {"memory.links", (int64_t)m.links, "bytes"},
         {"memory.other", (int64_t)m.other, "bytes"},
         {"memory.total", (int64_t)m.total, "bytes"},
         {"memory.id-strings", (int64_t)m.id_text, "bytes"},

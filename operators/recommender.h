@@ -84,9 +84,9 @@ typedef struct kd_interaction {
 } kd_interaction;
 
 /* Answers as for a shopper whose interactions are these and who is in no audience: a what-if
- * question, or the prefix of a held-out session. The last one's item is the trigger's own; `now`
- * is where ages count from. Fills *out (but for ids and trigger) and *near; as
- * kd_recommender_answer otherwise. State does not change. */
+ * question, or the prefix of a held-out session. The last one's item is the trigger's own, and is
+ * listed only if nothing is excluded; `now` is where ages count from. Fills *out (but for ids and
+ * trigger) and *near; as kd_recommender_answer otherwise. State does not change. */
 KD_CHECK kd_rc kd_recommender_ask(const kd_recommender *r, kd_reader_space *w,
                                   const kd_interaction *events, uint32_t n, kd_ms now,
                                   kd_arena *arena, kd_update *out, kd_similar *near, kd_err *err);

@@ -16,15 +16,19 @@ kd_rc kd_state_new(const kd_state_options *opt, kd_state **out, kd_err *err)
     s->opt = *opt;
     s->state_time = KD_MS_NONE;
     s->horizon_base = KD_MS_NONE;
+    s->floor = KD_MS_NONE;
     kd_tombstones_init(&s->tombs, opt->tombstone_key);
     kd_rc rc = kd_ids_init(&s->shoppers, UINT32_MAX - 1, err);
     if (rc == KD_OK)
         rc = kd_ids_init(&s->items, KD_ITEM_LIMIT - 1, err);
     if (rc == KD_OK)
         rc = kd_histories_init(&s->hist, err);
+    if (rc == KD_OK)
+        rc = kd_links_init(&s->links, err);
     s->postings = kd_slab_new();
     s->catalog_text = kd_slab_new();
-    if (rc == KD_OK && (s->postings == NULL || s->catalog_text == NULL))
+    s->forgotten = kd_arena_new(0);
+    if (rc == KD_OK && (s->postings == NULL || s->catalog_text == NULL || s->forgotten == NULL))
         rc = kd_fail(err, KD_ENOMEM, "no memory for the state");
     if (rc != KD_OK) {
         kd_state_free(s);
@@ -47,6 +51,8 @@ void kd_state_free(kd_state *s)
     kd_slab_free(s->catalog_text);
     kd_expiry_dispose(&s->expiry);
     kd_tombstones_dispose(&s->tombs);
+    kd_links_dispose(&s->links);
+    kd_arena_free(s->forgotten);
     free(s->item);
     free(s->pop_head);
     free(s->published);
@@ -66,8 +72,9 @@ uint32_t kd_state_item(const kd_state *s, kd_str id)
 kd_ms kd_state_horizon(const kd_state *s)
 {
     if (s->opt.retention_ms == 0 || s->horizon_base == KD_MS_NONE)
-        return KD_MS_NONE;
-    return s->horizon_base - s->opt.retention_ms;
+        return s->floor;
+    kd_ms kept = s->horizon_base - s->opt.retention_ms;
+    return kept > s->floor ? kept : s->floor;
 }
 
 kd_posting_ctx kd_state_posting_ctx(kd_state *s, uint32_t item)
@@ -229,13 +236,7 @@ bool kd_state_shopper_has(const kd_state *s, uint32_t u, uint32_t item)
 
 /* -- time -------------------------------------------------------------------------------------- */
 
-/* Tombstones go by whole days, so that they are looked through once a day and not per event. */
-static kd_ms day_of(kd_ms t)
-{
-    return t - ((t % KD_MS_DAY) + KD_MS_DAY) % KD_MS_DAY;
-}
-
-static void expire(kd_state *s, kd_ms old_horizon)
+void kd_state_expire(kd_state *s, kd_ms old_horizon)
 {
     kd_ms horizon = kd_state_horizon(s);
     if (horizon == KD_MS_NONE || horizon == old_horizon)
@@ -257,8 +258,13 @@ static void expire(kd_state *s, kd_ms old_horizon)
         }
         kd_expiry_raise(&s->expiry, u, oldest);
     }
-    if (s->tombs.n > 0 && (old_horizon == KD_MS_NONE || day_of(horizon) != day_of(old_horizon)))
-        kd_tombstones_expire(&s->tombs, day_of(horizon), &s->digest);
+    kd_ms day = kd_state_day(horizon);
+    if (old_horizon != KD_MS_NONE && day == kd_state_day(old_horizon))
+        return;
+    if (s->tombs.n > 0)
+        kd_tombstones_expire(&s->tombs, day, &s->digest);
+    if (s->links.n > 0)
+        kd_links_expire(&s->links, day, &s->digest);
 }
 
 /* Notes an accepted record's times and lets go of what the horizon has passed. */
@@ -271,7 +277,7 @@ void kd_state_advance(kd_state *s, kd_ms time, kd_ms ts)
         return;
     kd_ms old = kd_state_horizon(s);
     s->horizon_base = base;
-    expire(s, old);
+    kd_state_expire(s, old);
 }
 
 /* -- one interaction ----------------------------------------------------------------------------
@@ -340,7 +346,7 @@ static kd_rc make_room(kd_state *s, uint32_t u, uint32_t i, uint32_t other, kd_e
         KD_TRY(kd_posting_room(&x, &s->item[other].posting, err));
     }
     KD_TRY(kd_popularity_room(s, s->item[i].posting.n + 1, err));
-    if (s->opt.retention_ms > 0)
+    if (kd_state_expires(s))
         KD_TRY(kd_expiry_reserve(&s->expiry, u, err));
     return KD_OK;
 }
@@ -374,25 +380,111 @@ static kd_rc insert(kd_state *s, uint32_t u, uint32_t i, kd_action action, kd_ms
         set_posting(s, other, u, before_other, relabel(s, u, other));
     set_posting(s, i, u, before_i, relabel(s, u, i));
     trim(s, u);
-    if (s->opt.retention_ms > 0)
+    if (kd_state_expires(s))
         kd_expiry_note(&s->expiry, u, time);
     *out_changed = true;
     return KD_OK;
 }
 
-kd_rc kd_state_interact(kd_state *s, kd_str shopper, kd_str item, kd_action action, kd_ms time,
-                        kd_ms ts, kd_applied *out, kd_err *err)
+/* -- forgetting --------------------------------------------------------------------------------
+ */
+
+/* Removes what the shopper did, and how the session was linked, up to and at `time`, and keeps a
+ * tombstone, for which there must be room. Returns how many interactions went. */
+static uint32_t bury(kd_state *s, kd_str shopper, kd_ms time, int64_t *out_postings)
 {
-    if (s->tombs.n > 0 && time <= kd_tombstones_get(&s->tombs, shopper)) {
-        out->refused = true;
-        return KD_OK;
+    kd_ms old = kd_tombstones_set(&s->tombs, shopper, time);
+    if (time > old) {
+        if (old != KD_MS_NONE)
+            kd_digest_sub(&s->digest, kd_tombstone_digest(&s->tombs, shopper, old));
+        kd_digest_add(&s->digest, kd_tombstone_digest(&s->tombs, shopper, time));
     }
-    kd_state_advance(s, time, ts);
+    kd_links_cut_session(&s->links, shopper, time, &s->digest);
+    uint32_t u = kd_state_shopper(s, shopper);
+    return u == KD_NO_SLOT ? 0 : cut(s, u, time + 1, out_postings);
+}
+
+/* True if the horizon lets nothing in that a tombstone of this time would keep out. */
+static bool is_needless(const kd_state *s, kd_ms time)
+{
     kd_ms horizon = kd_state_horizon(s);
-    if (horizon != KD_MS_NONE && time < horizon) {
-        out->late = true;
+    return horizon != KD_MS_NONE && time < kd_state_day(horizon);
+}
+
+/* A user who was forgotten at `tomb` is named together with a session: the session is his up to
+ * then, whether the record itself is still accepted or not. So it does not matter whether the
+ * ForgetRequest or the record came first. */
+static kd_rc reach(kd_state *s, kd_str session, kd_ms time, kd_ms tomb, kd_applied *out,
+                   kd_err *err)
+{
+    kd_ms until = time < tomb ? time : tomb;
+    if (is_needless(s, until) || kd_tombstones_get(&s->tombs, session) >= until)
         return KD_OK;
+    KD_TRY(kd_tombstones_room(&s->tombs, 1, err));
+    int64_t postings = 0;
+    (void)bury(s, session, until, &postings);
+    out->changed = true;
+    return KD_OK;
+}
+
+/* Copies the ids of the user's sessions, of any link: only their owner reads them, but each that
+ * was named with him is reached. */
+static kd_rc sessions_of(kd_state *s, kd_str user, const kd_str **out, uint32_t *out_n, kd_err *err)
+{
+    const kd_links *l = &s->links;
+    uint32_t name = kd_links_name(l, user), n = 0;
+    kd_arena_reset(s->forgotten);
+    uint32_t first = name == KD_NO_SLOT ? 0 : l->of_user[name];
+    for (uint32_t at = first; at != 0; at = l->link[at - 1].next_of_user)
+        n++;
+    kd_str *ids = kd_arena_alloc(s->forgotten, (n + 1) * sizeof *ids);
+    if (ids == NULL)
+        return kd_fail(err, KD_ENOMEM, "no memory for %u sessions", n);
+    *out = ids;
+    *out_n = n;
+    for (uint32_t at = first; at != 0; at = l->link[at - 1].next_of_user)
+        KD_TRY(
+            kd_arena_str(s->forgotten, kd_ids_get(&l->names, l->link[at - 1].session), ids++, err));
+    return KD_OK;
+}
+
+kd_rc kd_state_forget(kd_state *s, kd_str shopper, kd_ms time, kd_ms ts, kd_applied *out,
+                      kd_err *err)
+{
+    uint32_t n = 0;
+    KD_TRY(sessions_of(s, shopper, &out->sessions, &n, err));
+    KD_TRY(kd_tombstones_room(&s->tombs, n + 1, err));
+    kd_state_advance(s, time, ts);
+    kd_digest before = s->digest;
+    int64_t postings = 0, entries = 0;
+    out->late = is_needless(s, time); /* then all of it is gone already */
+    if (!out->late) {
+        out->changed = kd_tombstones_get(&s->tombs, shopper) < time;
+        entries = bury(s, shopper, time, &postings);
+        for (uint32_t k = 0; k < n; k++) {
+            kd_ms linked = kd_links_time(&s->links, shopper, out->sessions[k]);
+            kd_ms until = linked < time ? linked : time;
+            if (until != KD_MS_NONE && !is_needless(s, until))
+                entries += bury(s, out->sessions[k], until, &postings);
+        }
+        kd_links_cut_user(&s->links, shopper, time, &s->digest);
     }
+    out->is_forget = true;
+    out->receipt.interactions = entries;
+    out->receipt.postings = postings;
+    out->receipt.sessions = n;
+    out->receipt.before = before;
+    out->receipt.after = s->digest;
+    return KD_OK;
+}
+
+/* -- one record --------------------------------------------------------------------------------
+ */
+
+/* The interaction alone, for which time and tombstones have been looked at. */
+static kd_rc enter(kd_state *s, kd_str shopper, kd_str item, kd_action action, kd_ms time,
+                   kd_applied *out, kd_err *err)
+{
     uint32_t u, i = KD_NO_SLOT;
     bool new_u = false, new_i = false;
     KD_TRY(kd_ids_intern(&s->shoppers, shopper, kd_ids_hash(shopper), &u, &new_u, err));
@@ -410,31 +502,32 @@ kd_rc kd_state_interact(kd_state *s, kd_str shopper, kd_str item, kd_action acti
     return rc;
 }
 
-kd_rc kd_state_forget(kd_state *s, kd_str shopper, kd_ms time, kd_ms ts, kd_applied *out,
-                      kd_err *err)
+kd_rc kd_state_interact(kd_state *s, kd_str shopper, kd_str session, kd_str item, kd_action action,
+                        kd_ms time, kd_ms ts, kd_applied *out, kd_err *err)
 {
-    kd_state_advance(s, time, ts);
-    kd_digest before = s->digest;
-    kd_ms horizon = kd_state_horizon(s), old;
-    out->late = horizon != KD_MS_NONE && time < day_of(horizon);
-    if (!out->late) { /* else the horizon refuses all that the tombstone would */
-        KD_TRY(kd_tombstones_set(&s->tombs, shopper, time, &old, err));
-        out->changed = time > old;
-        if (out->changed && old != KD_MS_NONE)
-            kd_digest_sub(&s->digest, kd_tombstone_digest(&s->tombs, shopper, old));
-        if (out->changed)
-            kd_digest_add(&s->digest, kd_tombstone_digest(&s->tombs, shopper, time));
+    bool is_linked = session.p != NULL && !kd_str_eq(session, shopper);
+    if (s->tombs.n > 0) {
+        kd_ms tomb = kd_tombstones_get(&s->tombs, shopper);
+        if (is_linked && tomb != KD_MS_NONE)
+            KD_TRY(reach(s, session, time, tomb, out, err));
+        if (time <= tomb) {
+            out->refused = true;
+            return KD_OK;
+        }
+        is_linked = is_linked && time > kd_tombstones_get(&s->tombs, session);
     }
-    uint32_t u = kd_state_shopper(s, shopper);
-    int64_t postings = 0, entries = 0;
-    if (u != KD_NO_SLOT)
-        entries = cut(s, u, time + 1, &postings);
-    out->is_forget = true;
-    out->receipt.interactions = entries;
-    out->receipt.postings = postings;
-    out->receipt.before = before;
-    out->receipt.after = s->digest;
-    return KD_OK;
+    kd_state_advance(s, time, ts);
+    kd_ms old = KD_MS_NONE, horizon = kd_state_horizon(s);
+    is_linked = is_linked && !is_needless(s, time);
+    if (is_linked) {
+        KD_TRY(kd_links_set(&s->links, shopper, session, time, &old, &s->digest, err));
+        out->changed |= time > old;
+    }
+    out->late = horizon != KD_MS_NONE && time < horizon;
+    kd_rc rc = out->late ? KD_OK : enter(s, shopper, item, action, time, out, err);
+    if (rc != KD_OK && is_linked && time > old)
+        kd_links_undo(&s->links, shopper, session, old, &s->digest);
+    return rc;
 }
 
 void kd_state_tidy(kd_state *s, uint32_t n)

@@ -13,8 +13,9 @@
  * I1  P is exactly the inverse of I                       (kd_state_sane)
  * I2  n_items[u] = |I(u)|; last[u] = time of u's newest entry
  * I3  every live shopper slot has at least one entry; every live item slot has refs > 0
- * I4  digest = the sum of the hashes of all entries, tombstones and catalogue entries
+ * I4  digest = the sum of the hashes of all entries, links, tombstones and catalogue entries
  * I5  no entry's time is before the horizon, or at or before its shopper's tombstone
+ * I6  no link's time is before the horizon's day, or at or before its user's or session's tombstone
  * Memory: 10 bytes an entry, 4 bytes a posting, rounded up to block sizes; see kd_state_memory.
  * @thread one writer; any readers between writes
  */
@@ -27,12 +28,14 @@
 #include "operators/history.h"
 #include "operators/ids.h"
 #include "operators/kd_op.h"
+#include "operators/links.h"
 #include "operators/tombstones.h"
 
 typedef struct kd_state_options {
     uint32_t history_max;   /* 1..KD_HISTORY_LIMIT */
     uint32_t purchases_max; /* 0..KD_HISTORY_LIMIT */
     int64_t retention_ms;   /* 0 = for ever */
+    int64_t memory_max;     /* bytes in use (kd_state_used), 0 = no limit */
     unsigned char tombstone_key[KD_TOMBSTONE_KEY];
 } kd_state_options;
 
@@ -56,30 +59,37 @@ struct kd_state {
     kd_slab *postings;     /* owned: posting chunks */
     uint32_t spare_chunk;  /* block put aside for the next split of a posting list, 0 = none */
     kd_slab *catalog_text; /* owned: catalogue entries */
-    kd_expiry expiry;      /* by shopper slot; used with retention only */
+    kd_expiry expiry;      /* by shopper slot; used with retention or memory_max only */
     kd_tombstones tombs;
-    uint32_t *pop_head; /* [pop_cap] by |P(i)|: first item with that many shoppers */
+    kd_links links;
+    kd_arena *forgotten; /* owned: ids of the sessions that the last forget reached */
+    uint32_t *pop_head;  /* [pop_cap] by |P(i)|: first item with that many shoppers */
     uint32_t pop_cap, pop_max;
     uint64_t pop_version; /* raised whenever a |P(i)| or is_hidden changes */
     uint64_t *published;  /* [published_cap] delivery state by shopper slot, 0 = none */
     uint32_t published_cap;
     kd_ms state_time;   /* newest event time of an accepted event or forget request */
     kd_ms horizon_base; /* max(min(event time, record timestamp)) */
-    int64_t n_entries, n_postings, n_expired;
-    uint32_t tidy_next; /* shopper slot that kd_state_tidy looks at next */
+    kd_ms floor;        /* memory_max has put the horizon here; KD_MS_NONE = never */
+    int64_t n_entries, n_postings, n_expired, n_floors;
+    uint32_t until_check; /* interactions until memory_max is looked at again */
+    uint32_t tidy_next;   /* shopper slot that kd_state_tidy looks at next */
     kd_digest digest;
 };
 
 KD_CHECK kd_rc kd_state_new(const kd_state_options *opt, kd_state **out, kd_err *err);
 void kd_state_free(kd_state *s);
 
-/* One interaction. out->late: before the horizon; out->refused: behind the shopper's tombstone.
+/* One interaction; `session` is another name that the record gives the shopper, or null: it links
+ * the two. out->late: before the horizon; out->refused: behind the shopper's tombstone.
  * KD_ENOMEM leaves the state as it was. */
-KD_CHECK kd_rc kd_state_interact(kd_state *s, kd_str shopper, kd_str item, kd_action action,
-                                 kd_ms time, kd_ms ts, kd_applied *out, kd_err *err);
+KD_CHECK kd_rc kd_state_interact(kd_state *s, kd_str shopper, kd_str session, kd_str item,
+                                 kd_action action, kd_ms time, kd_ms ts, kd_applied *out,
+                                 kd_err *err);
 
-/* Removes what the shopper did up to and at `time` and keeps a tombstone. Fills out->receipt's
- * counts and digests. */
+/* Removes what the shopper did up to and at `time` and keeps a tombstone; the same for each session
+ * linked to it, up to the link's time or `time`, whichever is earlier. Fills out->receipt's counts
+ * and digests, and out->sessions. */
 KD_CHECK kd_rc kd_state_forget(kd_state *s, kd_str shopper, kd_ms time, kd_ms ts, kd_applied *out,
                                kd_err *err);
 
@@ -94,7 +104,7 @@ void kd_state_tidy(kd_state *s, uint32_t n);
 uint32_t kd_state_shopper(const kd_state *s, kd_str id);
 uint32_t kd_state_item(const kd_state *s, kd_str id);
 
-/* Everything before this time is out of the state; KD_MS_NONE without retention. */
+/* Everything before this time is out of the state; KD_MS_NONE: nothing is. */
 kd_ms kd_state_horizon(const kd_state *s);
 
 /* The digest by a full pass (slow twin of s->digest). */
@@ -102,9 +112,16 @@ kd_digest kd_state_digest_slow(const kd_state *s);
 /* All invariants by a full pass; false after printing the first broken one to stderr. */
 bool kd_state_sane(const kd_state *s);
 
+/* Bytes in use: what an entry, a shopper, an item or a link costs, times how many there are. What
+ * memory_max limits; fragmentation and spare room come on top.  O(items) */
+size_t kd_state_used(const kd_state *s);
+/* With memory_max: looks whether it is passed, now and then; if so, lets go of the oldest until a
+ * sixteenth below it, by moving the horizon (`floor`, n_floors). */
+void kd_state_limit(kd_state *s);
+
 /* Bytes by component. Everything but id strings and catalogue text is counted in `total`. */
 typedef struct kd_state_memory {
-    size_t histories, postings, directories, shopper_slots, item_slots, other, total;
+    size_t histories, postings, directories, shopper_slots, item_slots, links, other, total;
     size_t id_text, catalog_text;
 } kd_state_memory;
 void kd_state_memory_of(const kd_state *s, kd_state_memory *out);

@@ -1,5 +1,5 @@
-/* state_check.c - the slow twins of state.c: every invariant and the digest by a full pass, and the
- * memory by component. For tests, `--verify` and reports.   @thread loop
+/* state_check.c - the slow twins of state.c: every invariant and the digest by a full pass. For
+ * tests and `--verify`.   @thread loop
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +16,7 @@ static bool broken(const char *what, uint32_t slot)
 kd_digest kd_state_digest_slow(const kd_state *s)
 {
     kd_digest sum = kd_tombstones_digest(&s->tombs);
+    kd_digest_add(&sum, kd_links_digest(&s->links));
     for (uint32_t u = 0; u < s->hist.cap; u++) {
         kd_entries e = kd_entries_of(&s->hist, u);
         for (uint32_t k = 0; k < e.n; k++)
@@ -91,7 +92,7 @@ static bool sane_shopper(const kd_state *s, uint32_t u, int64_t *entries, uint32
         return broken("more purchases than purchases.max below H", u);
     if (e.n > 0 && s->hist.last[u] != kd_entry_time(&e, e.n - 1))
         return broken("I2: last is not the newest entry's time", u);
-    if (e.n > 0 && s->opt.retention_ms > 0 && kd_entry_time(&e, 0) < kd_state_horizon(s))
+    if (e.n > 0 && kd_entry_time(&e, 0) < kd_state_horizon(s))
         return broken("I5: an entry is before the horizon", u);
     if (n_items != s->hist.n_items[u])
         return broken("I2: n_items is not |I(u)|", u);
@@ -120,6 +121,24 @@ static bool sane_item(const kd_state *s, uint32_t i, uint32_t refs, int64_t *pos
     return true;
 }
 
+static bool sane_links(const kd_state *s)
+{
+    const kd_links *l = &s->links;
+    kd_ms horizon = kd_state_horizon(s);
+    if (!kd_links_sane(l))
+        return broken("links", 0);
+    for (uint32_t at = 0; at < l->n_used; at++) {
+        const kd_link *x = &l->link[at];
+        if (x->time == KD_MS_NONE)
+            continue;
+        if ((horizon != KD_MS_NONE && x->time < kd_state_day(horizon)) ||
+            x->time <= kd_tombstones_get(&s->tombs, kd_ids_get(&l->names, x->user)) ||
+            x->time <= kd_tombstones_get(&s->tombs, kd_ids_get(&l->names, x->session)))
+            return broken("I6: a link is behind the horizon or a tombstone", at);
+    }
+    return true;
+}
+
 bool kd_state_sane(const kd_state *s)
 {
     uint32_t *refs = calloc((size_t)s->item_cap + 1, sizeof *refs);
@@ -133,28 +152,10 @@ bool kd_state_sane(const kd_state *s)
     for (uint32_t i = 0; ok && i < s->item_cap; i++)
         ok = sane_item(s, i, refs[i], &postings);
     free(refs);
+    ok = ok && sane_links(s);
     if (ok && (entries != s->n_entries || postings != s->n_postings))
         ok = broken("counts of entries and postings", 0);
     if (ok && !kd_digest_eq(s->digest, kd_state_digest_slow(s)))
         ok = broken("I4: the digest", 0);
     return ok;
-}
-
-void kd_state_memory_of(const kd_state *s, kd_state_memory *out)
-{
-    *out = (kd_state_memory){0};
-    out->histories = kd_slab_held_bytes(s->hist.blocks);
-    out->postings = kd_slab_held_bytes(s->postings);
-    for (uint32_t i = 0; i < s->item_cap; i++)
-        out->directories += kd_posting_dir_bytes(&s->item[i].posting);
-    out->shopper_slots = (size_t)s->hist.cap * (sizeof *s->hist.shopper + sizeof *s->hist.n_items +
-                                                sizeof *s->hist.last) +
-                         kd_ids_bytes(&s->shoppers) + s->published_cap * sizeof *s->published;
-    out->item_slots = (size_t)s->item_cap * sizeof *s->item + kd_ids_bytes(&s->items);
-    out->other = (size_t)s->pop_cap * sizeof *s->pop_head + (size_t)s->expiry.cap_slots * 16 +
-                 (size_t)s->tombs.cap * sizeof *s->tombs.table;
-    out->total = out->histories + out->postings + out->directories + out->shopper_slots +
-                 out->item_slots + out->other;
-    out->id_text = kd_ids_text_bytes(&s->shoppers) + kd_ids_text_bytes(&s->items);
-    out->catalog_text = kd_slab_held_bytes(s->catalog_text);
 }

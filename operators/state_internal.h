@@ -15,6 +15,19 @@ KD_CHECK kd_rc kd_state_item_intern(kd_state *s, kd_str id, uint32_t *out, bool 
 void kd_state_item_unref(kd_state *s, uint32_t i);
 bool kd_state_shopper_has(const kd_state *s, uint32_t u, uint32_t item);
 void kd_state_advance(kd_state *s, kd_ms time, kd_ms ts);
+/* Expires what is before the horizon, which was at old_horizon. */
+void kd_state_expire(kd_state *s, kd_ms old_horizon);
+/* True if the state must know who has the oldest entry. */
+static inline bool kd_state_expires(const kd_state *s)
+{
+    return s->opt.retention_ms > 0 || s->opt.memory_max > 0;
+}
+/* Midnight before t. Tombstones and links go by whole days, so that they are looked through once a
+ * day and not per event. */
+static inline kd_ms kd_state_day(kd_ms t)
+{
+    return t - ((t % KD_MS_DAY) + KD_MS_DAY) % KD_MS_DAY;
+}
 /* The hash that a catalogue entry adds to the state digest. */
 kd_digest kd_state_catalog_digest(const kd_state *s, uint32_t i);
 

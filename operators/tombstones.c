@@ -65,24 +65,30 @@ static bool resize(kd_tombstones *t, uint32_t cap)
     return true;
 }
 
-kd_rc kd_tombstones_set(kd_tombstones *t, kd_str shopper, kd_ms time, kd_ms *out_old, kd_err *err)
+kd_rc kd_tombstones_room(kd_tombstones *t, uint32_t n, kd_err *err)
 {
-    if ((uint64_t)(t->n + 1) * 4 > (uint64_t)t->cap * 3 &&
-        !resize(t, t->cap == 0 ? FIRST_CAP : t->cap * 2))
-        return kd_fail(err, KD_ENOMEM, "no memory for %u tombstones", t->n + 1);
+    uint64_t cap = t->cap == 0 ? FIRST_CAP : t->cap;
+    while (((uint64_t)t->n + n) * 4 > cap * 3)
+        cap *= 2;
+    if (cap > t->cap && (cap > UINT32_MAX || !resize(t, (uint32_t)cap)))
+        return kd_fail(err, KD_ENOMEM, "no memory for %u tombstones", t->n + n);
+    return KD_OK;
+}
+
+kd_ms kd_tombstones_set(kd_tombstones *t, kd_str shopper, kd_ms time)
+{
     kd_tombstone h = hash_of(t, shopper);
     kd_tombstone *e = probe(t->table, t->cap, &h);
     if (e->a == 0 && e->b == 0) {
-        *out_old = KD_MS_NONE;
         *e = h;
         e->time = time;
         t->n++;
-    } else {
-        *out_old = e->time;
-        if (time > e->time)
-            e->time = time;
+        return KD_MS_NONE;
     }
-    return KD_OK;
+    kd_ms old = e->time;
+    if (time > old)
+        e->time = time;
+    return old;
 }
 
 void kd_tombstones_hex(const kd_tombstones *t, kd_str shopper, char out[33])

@@ -30,9 +30,11 @@ void kd_tombstones_dispose(kd_tombstones *t);
 
 /* The tombstone's time, KD_MS_NONE without one. */
 kd_ms kd_tombstones_get(const kd_tombstones *t, kd_str shopper);
-/* Keeps the later time. *out_old: the time before (KD_MS_NONE: none); *out_hash: 32 hex digits. */
-KD_CHECK kd_rc kd_tombstones_set(kd_tombstones *t, kd_str shopper, kd_ms time, kd_ms *out_old,
-                                 kd_err *err);
+/* Makes room for n more, so that as many kd_tombstones_set cannot fail. */
+KD_CHECK kd_rc kd_tombstones_room(kd_tombstones *t, uint32_t n, kd_err *err);
+/* Keeps the later time. There must be room. Returns the time before (KD_MS_NONE: none). */
+kd_ms kd_tombstones_set(kd_tombstones *t, kd_str shopper, kd_ms time);
+/* The keyed hash as 32 hex digits. */
 void kd_tombstones_hex(const kd_tombstones *t, kd_str shopper, char out[33]);
 /* Drops those before `horizon`, taking their hashes out of *digest. */
 void kd_tombstones_expire(kd_tombstones *t, kd_ms horizon, kd_digest *digest);

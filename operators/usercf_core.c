@@ -6,7 +6,7 @@
 
 void kd_usercf_options_ready(kd_usercf_options *o)
 {
-    o->is_plain = o->half_life_ms == 0;
+    o->is_plain = o->half_life_ms == 0 && o->window_ms == 0;
     for (int a = KD_VIEW; a <= KD_PAID; a++)
         o->is_plain &= o->weight[a] == 1.0;
 }
@@ -15,6 +15,8 @@ void kd_usercf_space_dispose(kd_usercf_space *w)
 {
     free(w->count);
     free(w->touched);
+    free(w->mass);
+    free(w->weight);
     free(w->score);
     free(w->items);
     free(w->excluded);
@@ -57,20 +59,6 @@ kd_rc kd_usercf_space_fit(kd_usercf_space *w, const kd_state *s, kd_err *err)
     return KD_OK;
 }
 
-double kd_similarity_value(kd_similarity kind, uint32_t c, uint32_t a, uint32_t b)
-{
-    if (kind == KD_COSINE)
-        return (double)c / sqrt((double)a * b);
-    return (double)c / (a + b - c);
-}
-
-double kd_similarity_rank(kd_similarity kind, uint32_t c, uint32_t a, uint32_t b)
-{
-    if (kind == KD_COSINE)
-        return (double)c * c / ((double)a * b);
-    return (double)c / (a + b - c);
-}
-
 /* Counts the shoppers of one run, the most recent first, so that good candidates come early. The
  * list of touched shoppers is written without a branch: the slot is always stored, and kept only
  * if its count was zero. */
@@ -86,9 +74,32 @@ static uint32_t count_run(kd_run run, uint16_t *restrict count, uint32_t *restri
     return n;
 }
 
+/* What a weighted similarity sums beside the count. */
+typedef struct kd_mass {
+    double sum;
+    uint32_t first; /* place in the subject's items of the most recent shared one */
+} kd_mass;
+
+/* As count_run, with the weight of the item, which is the subject's k-th. */
+static uint32_t weigh_run(kd_run run, kd_usercf_space *w, uint32_t k, uint32_t n)
+{
+    double weight = w->weight[k];
+    for (uint32_t x = run.n; x-- > 0;) {
+        uint32_t v = run.slot[x];
+        if (w->count[v]++ == 0) {
+            w->touched[n++] = v;
+            w->mass[v] = (kd_mass){weight, k};
+        } else {
+            w->mass[v].sum += weight;
+        }
+    }
+    return n;
+}
+
 static uint32_t gather(const kd_state *s, const kd_usercf_options *o, const kd_subject *subject,
                        kd_usercf_space *w)
 {
+    const bool is_weighted = kd_similarity_is_weighted(o->similarity);
     uint32_t n = 0;
     for (uint32_t k = 0; k < subject->n_items; k++) {
         if (k + 1 < subject->n_items) {
@@ -103,11 +114,88 @@ static uint32_t gather(const kd_state *s, const kd_usercf_options *o, const kd_s
             kd_run run = kd_posting_recent(s->postings, p, c, left);
             if (run.n == 0)
                 break;
-            n = count_run(run, w->count, w->touched, n);
+            n = is_weighted ? weigh_run(run, w, k, n) : count_run(run, w->count, w->touched, n);
             left -= run.n;
         }
     }
     return n;
+}
+
+/* -- weights -----------------------------------------------------------------------------------
+ */
+
+static double square(double x)
+{
+    return x * x;
+}
+
+/* The squared weight of an item in the IDF-weighted cosine. */
+static double idf_mass(const kd_state *s, const kd_usercf_options *o, uint32_t item)
+{
+    return square(kd_idf_smooth(s->shoppers.n_live, s->item[item].posting.n, o->idf_exponent));
+}
+
+/* Fills w->weight: what sharing the k-th item of the subject adds to the sum. */
+static kd_rc weigh_items(const kd_state *s, const kd_usercf_options *o, const kd_subject *subject,
+                         kd_usercf_space *w, kd_err *err)
+{
+    if (!kd_grow((void **)&w->weight, &w->cap_weight, subject->n_items, sizeof *w->weight) ||
+        !kd_grow((void **)&w->mass, &w->cap_mass, w->cap_shoppers, sizeof *w->mass))
+        return kd_fail(err, KD_ENOMEM, "no memory to weigh %u items", subject->n_items);
+    for (uint32_t k = 0; k < subject->n_items; k++) {
+        uint32_t step = subject->step[k];
+        if (o->similarity == KD_VSKNN)
+            w->weight[k] = kd_vsknn_weight(o->vsknn_weight, step, subject->length);
+        else if (o->similarity == KD_STAN)
+            w->weight[k] = kd_stan_weight(step, o->stan_recency);
+        else
+            w->weight[k] = idf_mass(s, o, subject->items[k]);
+    }
+    return KD_OK;
+}
+
+/* The squared length of I(v) under the IDF weights, newest item first. */
+static double idf_norm(const kd_state *s, const kd_usercf_options *o, uint32_t v)
+{
+    kd_entries e = kd_entries_of(&s->hist, v);
+    uint32_t begin = kd_history_begin(&e, s->opt.history_max);
+    double sum = 0;
+    for (uint32_t k = e.n; k-- > begin;)
+        if ((e.word[k] & KD_REP) != 0)
+            sum += idf_mass(s, o, kd_word_item(e.word[k]));
+    return sum;
+}
+
+/* The same of the subject; an item that the state does not know has df = 0. */
+static double idf_norm_of(const kd_state *s, const kd_usercf_options *o, const kd_subject *subject,
+                          const kd_usercf_space *w)
+{
+    double sum = 0;
+    for (uint32_t k = 0; k < subject->n_items; k++)
+        sum += w->weight[k];
+    return sum + (subject->size - subject->n_items) *
+                     square(kd_idf_smooth(s->shoppers.n_live, 0, o->idf_exponent));
+}
+
+/* The similarity of v under the weights, or less than `bar` if it is surely below: the lengths of
+ * the IDF-weighted cosine are summed for those only that may get in, since a length is at least
+ * what is shared plus 1 for each other item. */
+static double weighted_similarity(const kd_state *s, const kd_usercf_options *o,
+                                  const kd_subject *subject, const kd_usercf_space *w, double norm,
+                                  uint32_t v, uint32_t c, double bar)
+{
+    const double sum = w->mass[v].sum;
+    const uint32_t b = s->hist.n_items[v];
+    if (o->similarity == KD_VSKNN)
+        return sum / subject->size;
+    if (o->similarity == KD_STAN) {
+        kd_ms age = subject->now > s->hist.last[v] ? subject->now - s->hist.last[v] : 0;
+        return kd_stan_similarity(sum, subject->size, b,
+                                  kd_stan_weight((double)age, (double)o->stan_age_ms));
+    }
+    enum { SAFE = 1000000000 }; /* rounding is far below one part in this many */
+    double most = kd_vector_cosine(sum, norm, sum + (b - c)) * (1.0 + 1.0 / SAFE);
+    return most < bar ? -1.0 : kd_vector_cosine(sum, norm, idf_norm(s, o, v));
 }
 
 static kd_rc fit_near(kd_usercf_space *w, uint32_t need, kd_err *err)
@@ -279,7 +367,7 @@ static kd_rc select_by_cells(const kd_state *s, const kd_usercf_options *o,
         uint32_t v = w->touched[t], c = w->cell[t] / x.stride;
         double rank = kd_similarity_rank(o->similarity, c, x.a, w->cell[t] % x.stride);
         uint32_t at = verdict == IN ? n_in++ : n - ++n_tied; /* ties fill from the end */
-        w->near[at] = (kd_near){rank, s->hist.last[v], v, c};
+        w->near[at] = (kd_near){rank, s->hist.last[v], v, c, 0};
     }
     for (uint32_t m = 0; m < n_marked; m++)
         w->verdict[w->marked[m]] = OUT;
@@ -294,14 +382,17 @@ static kd_rc select_by_cells(const kd_state *s, const kd_usercf_options *o,
 /* -- the k best by comparing --------------------------------------------------------------------
  */
 
-/* For histories so long that cells would be too many: up to 2 k candidates are held, then cut to
- * the k best, whose worst is the bar for those that follow. Sets all counts back to zero. */
+/* For weighted similarities, and for histories so long that cells would be too many: up to 2 k
+ * candidates are held, then cut to the k best, whose worst is the bar for those that follow. Sets
+ * all counts back to zero. */
 static kd_rc select_by_rank(const kd_state *s, const kd_usercf_options *o,
                             const kd_subject *subject, kd_usercf_space *w, uint32_t n_touched,
                             kd_err *err)
 {
     const uint32_t k = o->neighbours;
+    const bool is_weighted = kd_similarity_is_weighted(o->similarity);
     kd_rc rc = fit_near(w, 2 * k, err);
+    double norm = o->similarity == KD_IDF_COSINE ? idf_norm_of(s, o, subject, w) : 0;
     double bar = 0;
     uint32_t n = 0;
     for (uint32_t t = 0; t < n_touched; t++) {
@@ -309,10 +400,12 @@ static kd_rc select_by_rank(const kd_state *s, const kd_usercf_options *o,
         w->count[v] = 0;
         if (c < o->overlap_min || rc != KD_OK)
             continue;
-        double rank = kd_similarity_rank(o->similarity, c, subject->size, s->hist.n_items[v]);
-        if (rank < bar)
+        double rank = is_weighted
+                          ? weighted_similarity(s, o, subject, w, norm, v, c, bar)
+                          : kd_similarity_rank(o->similarity, c, subject->size, s->hist.n_items[v]);
+        if (rank < bar || rank <= 0)
             continue;
-        w->near[n++] = (kd_near){rank, s->hist.last[v], v, c};
+        w->near[n++] = (kd_near){rank, s->hist.last[v], v, c, is_weighted ? w->mass[v].first : 0};
         if (n == 2 * k) {
             keep_best(s, w->near, n, k);
             n = k;
@@ -333,11 +426,14 @@ kd_rc kd_usercf_neighbours(const kd_state *s, const kd_usercf_options *o, const 
     w->n_near = 0;
     if (subject->n_items == 0)
         return KD_OK;
+    const bool is_weighted = kd_similarity_is_weighted(o->similarity);
+    if (is_weighted)
+        KD_TRY(weigh_items(s, o, subject, w, err));
     uint32_t n = gather(s, o, subject, w);
     for (uint32_t k = 0; k < subject->n_self; k++)
         w->count[subject->self[k]] = 0; /* below any overlap */
-    bool by_cells =
-        subject->n_items < 256 && (subject->n_items + 1) * (s->opt.history_max + 1) <= KD_CELLS;
+    bool by_cells = !is_weighted && subject->n_items < 256 &&
+                    (subject->n_items + 1) * (s->opt.history_max + 1) <= KD_CELLS;
     KD_TRY(by_cells ? select_by_cells(s, o, subject, w, n, err)
                     : select_by_rank(s, o, subject, w, n, err));
     kd_near *sorted = sort_near(s, w->near, w->spare, w->n_near);
@@ -347,8 +443,9 @@ kd_rc kd_usercf_neighbours(const kd_state *s, const kd_usercf_options *o, const 
     }
     for (uint32_t t = 0; t < w->n_near; t++) {
         const kd_near *x = &w->near[t];
-        w->sim[t] =
-            kd_similarity_value(o->similarity, x->c, subject->size, s->hist.n_items[x->slot]);
+        w->sim[t] = is_weighted ? x->rank
+                                : kd_similarity_value(o->similarity, x->c, subject->size,
+                                                      s->hist.n_items[x->slot]);
     }
     return KD_OK;
 }
@@ -372,6 +469,8 @@ bool kd_usercf_is_excluded(const kd_usercf_space *w, uint32_t item)
 static double weight_of(const kd_usercf_options *o, uint32_t word, kd_ms time, kd_ms now)
 {
     double weight = o->weight[kd_word_action(word)];
+    if (o->window_ms > 0 && now > time && now - time > o->window_ms)
+        return 0;
     if (o->half_life_ms > 0 && now > time)
         weight *= exp2(-(double)(now - time) / (double)o->half_life_ms);
     return weight;
@@ -399,12 +498,63 @@ double kd_interaction_weight(const kd_usercf_options *o, const kd_entries *e, ui
     return best;
 }
 
+/* The place of `item` among the items of I(v), oldest = 0. */
+static uint32_t place_of(const kd_entries *e, uint32_t begin, uint32_t item)
+{
+    uint32_t place = 0;
+    for (uint32_t k = begin; k < e->n; k++) {
+        if ((e->word[k] & KD_REP) == 0)
+            continue;
+        if (kd_word_item(e->word[k]) == item)
+            break;
+        place++;
+    }
+    return place;
+}
+
+/* The vote of the t-th neighbour: its similarity, V-SKNN's decay included. */
+static double vote_of(const kd_usercf_options *o, const kd_subject *subject,
+                      const kd_usercf_space *w, uint32_t t)
+{
+    if (o->similarity != KD_VSKNN)
+        return w->sim[t];
+    return w->sim[t] * kd_vsknn_decay(o->vsknn_decay, subject->step[w->near[t].first] + 1);
+}
+
+/* Adds what one neighbour gives, each item of I(v) once. */
+static uint32_t add_votes(const kd_state *s, const kd_usercf_options *o, const kd_subject *subject,
+                          kd_usercf_space *w, uint32_t t, uint32_t n)
+{
+    kd_entries e = kd_entries_of(&s->hist, w->near[t].slot);
+    const uint32_t begin = kd_history_begin(&e, s->opt.history_max);
+    const bool is_near_shared = o->similarity == KD_STAN && o->stan_distance > 0;
+    const double vote = vote_of(o, subject, w, t);
+    double *restrict score = w->score;
+    uint32_t place = 0;
+    uint32_t shared = is_near_shared ? place_of(&e, begin, subject->items[w->near[t].first]) : 0;
+    for (uint32_t k = begin; k < e.n; k++) {
+        if ((e.word[k] & KD_REP) == 0)
+            continue;
+        uint32_t item = kd_word_item(e.word[k]);
+        double add =
+            o->is_plain ? vote : vote * kd_interaction_weight(o, &e, begin, k, subject->now);
+        if (is_near_shared) {
+            add *=
+                kd_stan_weight(place > shared ? place - shared : shared - place, o->stan_distance);
+            place++;
+        }
+        w->items[n] = item;
+        n += score[item] == 0.0 && add != 0.0;
+        score[item] += add;
+    }
+    return n;
+}
+
 void kd_usercf_score(const kd_state *s, const kd_usercf_options *o, const kd_subject *subject,
                      kd_usercf_space *w)
 {
     enum { AHEAD = 4 }; /* neighbours whose histories are on their way from memory */
     uint32_t n = w->n_items;
-    double *restrict score = w->score;
     for (uint32_t t = 0; t < w->n_near; t++) {
         if (t + AHEAD < w->n_near) {
             const kd_shopper *next = &s->hist.shopper[w->near[t + AHEAD].slot];
@@ -412,21 +562,12 @@ void kd_usercf_score(const kd_state *s, const kd_usercf_options *o, const kd_sub
             __builtin_prefetch(p);
             __builtin_prefetch(p + 64);
         }
-        kd_entries e = kd_entries_of(&s->hist, w->near[t].slot);
-        uint32_t begin = kd_history_begin(&e, s->opt.history_max);
-        double sim = w->sim[t];
-        for (uint32_t k = begin; k < e.n; k++) {
-            if ((e.word[k] & KD_REP) == 0)
-                continue;
-            uint32_t item = kd_word_item(e.word[k]);
-            double add =
-                o->is_plain ? sim : sim * kd_interaction_weight(o, &e, begin, k, subject->now);
-            w->items[n] = item;
-            n += score[item] == 0.0 && add != 0.0;
-            score[item] += add;
-        }
+        n = add_votes(s, o, subject, w, t, n);
     }
     w->n_items = n;
+    for (uint32_t k = 0; o->idf_score > 0 && k < n; k++)
+        w->score[w->items[k]] *=
+            1.0 + o->idf_score * kd_idf(s->shoppers.n_live, s->item[w->items[k]].posting.n);
 }
 
 void kd_usercf_clear(kd_usercf_space *w)

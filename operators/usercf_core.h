@@ -5,6 +5,9 @@
  *   neighbours  the k best v by (similarity, most recent activity, id bytes), greatest first
  *   score       s(i) = sum over neighbours v, in that order, of sim(v) * weight(v, i)
  *
+ * The weighted similarities share the gather and sum a weight of u's item beside the count; what
+ * they are is in similarity.h.
+ *
  * The subject is a list of items and the shoppers that it is (a user and its linked sessions), so
  * that a question about somebody unknown is asked the same way.
  * @thread any worker: reads state, writes its space
@@ -12,12 +15,8 @@
 #ifndef KD_USERCF_CORE_H
 #define KD_USERCF_CORE_H
 
+#include "operators/similarity.h"
 #include "operators/state.h"
-
-typedef enum kd_similarity {
-    KD_JACCARD,
-    KD_COSINE,
-} kd_similarity;
 
 typedef struct kd_usercf_options {
     kd_similarity similarity;
@@ -26,7 +25,13 @@ typedef struct kd_usercf_options {
     uint32_t audience_max;     /* m >= 1 */
     double weight[KD_ACTIONS]; /* of an interaction by its action; CANCELLED is not used */
     int64_t half_life_ms;      /* 0 = none: weight of an interaction halves with this age */
-    bool is_plain;             /* all weights 1 and no half-life: kd_usercf_options_ready sets it */
+    int64_t window_ms;         /* 0 = none: an interaction older than this has weight 0 */
+    double idf_exponent;       /* KD_IDF_COSINE, >= 0 */
+    double idf_score;          /* score of item i is multiplied with 1 + idf_score * idf(i) */
+    kd_fall vsknn_weight, vsknn_decay;
+    double stan_recency, stan_distance; /* steps; 0 = off */
+    int64_t stan_age_ms;                /* 0 = off */
+    bool is_plain; /* all interactions have weight 1: kd_usercf_options_ready sets it */
 } kd_usercf_options;
 
 void kd_usercf_options_ready(kd_usercf_options *o);
@@ -35,7 +40,11 @@ void kd_usercf_options_ready(kd_usercf_options *o);
 typedef struct kd_subject {
     const uint32_t *items; /* distinct slots of I(u) that the state knows */
     uint32_t n_items;
-    uint32_t size;        /* |I(u)|, with those that it does not know */
+    const uint32_t *step;   /* [n_items] events from the newest one to the item's; ascending */
+    uint32_t size;          /* |I(u)|, with those that it does not know */
+    uint32_t length;        /* events in all: step < length */
+    const uint32_t *bought; /* slots of what was bought and not cancelled: for exclusion */
+    uint32_t n_bought;
     const uint32_t *self; /* slots that are the shopper itself: no neighbours */
     uint32_t n_self;
     kd_ms now; /* ages count from here */
@@ -46,6 +55,7 @@ typedef struct kd_near {
     kd_ms last;  /* most recent activity */
     uint32_t slot;
     uint32_t c;
+    uint32_t first; /* weighted: place in the subject's items of the most recent shared one */
 } kd_near;
 
 /* Candidates of equal (c, |I(v)|) have equal similarity: a cell. With at most this many cells the
@@ -59,6 +69,10 @@ typedef struct kd_usercf_space {
     uint16_t *count;   /* [cap_shoppers] zero between calls */
     uint32_t *touched; /* [cap_shoppers + 1] */
     uint32_t cap_shoppers;
+    struct kd_mass *mass; /* [cap_mass] weighted: by shopper; valid where count > 0 */
+    uint32_t cap_mass;
+    double *weight; /* [cap_weight] weighted: of the subject's items */
+    uint32_t cap_weight;
     double *score;   /* [cap_items] zero between calls */
     uint32_t *items; /* [cap_items + 1] items with a score, in order of first touch */
     uint32_t cap_items, n_items;
@@ -78,14 +92,6 @@ void kd_usercf_space_dispose(kd_usercf_space *w);
 /* Grows the space to the state's size. */
 KD_CHECK kd_rc kd_usercf_space_fit(kd_usercf_space *w, const kd_state *s, kd_err *err);
 
-/* Jaccard: c / (a + b - c), with a = |I(u)|, b = |I(v)|, 1 <= c <= min(a, b). In (0, 1].
- * Cosine of sets (Salton): c / sqrt(a * b). In (0, 1]. */
-double kd_similarity_value(kd_similarity kind, uint32_t c, uint32_t a, uint32_t b);
-/* A number that orders like the similarity and is equal where it is equal: for the cosine its
- * square c*c / (a*b), since a square root may split or join. Exact for a, b <= 4000: two different
- * fractions with denominators up to 16e6 differ by more than a double's rounding. */
-double kd_similarity_rank(kd_similarity kind, uint32_t c, uint32_t a, uint32_t b);
-
 KD_CHECK kd_rc kd_usercf_neighbours(const kd_state *s, const kd_usercf_options *o,
                                     const kd_subject *subject, kd_usercf_space *w, kd_err *err);
 
@@ -98,7 +104,8 @@ void kd_usercf_score(const kd_state *s, const kd_usercf_options *o, const kd_sub
 void kd_usercf_clear(kd_usercf_space *w);
 
 /* weight(v, item of entry k) = the greatest weight(action) * 2^(-age / half-life) over v's live
- * interactions with the item in H(v); k is its KD_REP entry. age = max(0, now - time). */
+ * interactions with the item in H(v); k is its KD_REP entry. age = max(0, now - time). Evaluated
+ * when read, from the time that is stored: nothing is rescanned as time goes by. */
 double kd_interaction_weight(const kd_usercf_options *o, const kd_entries *e, uint32_t begin,
                              uint32_t k, kd_ms now);
 

@@ -46,14 +46,27 @@ void *__wrap_mmap(void *addr, size_t n, int prot, int flags, int fd, off_t offse
 
 enum { N_RECORDS = 300 };
 
-static const world_options torture = {
-    40,
-    25,
-    200,
-    60000,
-    3,
-    6,
-    {6, 3, 20, 10, 5, ORACLE_PURCHASED, ORACLE_JACCARD, 1, true, 0.001, 3600000, {1, 1, 1, 1}, 0}};
+static const world_options torture = {.shoppers = 40,
+                                      .items = 25,
+                                      .times = 200,
+                                      .sessions = 10,
+                                      .step_ms = 60000,
+                                      .forgets = 4,
+                                      .catalog = 6,
+                                      .opt = {.history_max = 6,
+                                              .purchases_max = 3,
+                                              .audience_max = 20,
+                                              .neighbours = 10,
+                                              .count = 5,
+                                              .exclude = ORACLE_PURCHASED,
+                                              .similarity = ORACLE_IDF_COSINE,
+                                              .overlap_min = 1,
+                                              .fill = true,
+                                              .fill_weight = 0.001,
+                                              .retention_ms = 3600000,
+                                              .weight = {1, 1, 1, 1},
+                                              .idf_exponent = 1,
+                                              .links_max = 3}};
 
 /* Returns true if no allocation failed. */
 static bool run(world_record *rec, long nth, kd_digest want)

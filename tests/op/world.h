@@ -19,6 +19,7 @@
 
 typedef struct world_options {
     int shoppers, items, times; /* how many different ones */
+    int sessions;               /* 0 = records name users only */
     int64_t step_ms;            /* between two times */
     int forgets;                /* per cent of records that are ForgetRequests */
     int catalog;                /* per cent that hide or show an item */
@@ -28,6 +29,7 @@ typedef struct world_options {
 typedef struct world_record {
     kd_record rec;
     char shopper[16], item[16];
+    char session[16]; /* empty = none; the shopper's own name = the record has no user */
 } world_record;
 
 static const int64_t world_start = 1700000000000;
@@ -47,6 +49,13 @@ static inline void world_make(kd_rng *rng, const world_options *w, world_record 
         if (type == KD_BROWSE && action >= KD_PAID)
             type = KD_PURCHASE;
         kd_record_init(&r->rec, type);
+        r->session[0] = '\0';
+        if (type != KD_CATALOG && w->sessions > 0 && kd_rng_below(rng, 2) == 0) {
+            snprintf(r->session, sizeof r->session, "s%d",
+                     (int)kd_rng_below(rng, (uint64_t)w->sessions));
+            if (type == KD_FORGET ? kd_rng_below(rng, 4) == 0 : kd_rng_below(rng, 2) == 0)
+                memcpy(r->shopper, r->session, sizeof r->shopper);
+        }
         r->rec.action = action;
         r->rec.time = world_start + w->step_ms * (int64_t)kd_rng_below(rng, (uint64_t)w->times);
         if (type == KD_CATALOG) { /* one version a time: the tie is a test of its own */
@@ -62,13 +71,23 @@ static inline void world_make(kd_rng *rng, const world_options *w, world_record 
 /* Strings are set here, because records move when they are shuffled. */
 static inline const kd_record *world_rec(world_record *r)
 {
-    r->rec.user_id = r->rec.type == KD_CATALOG ? KD_STR_NULL : kd_str_of(r->shopper);
+    bool is_event = r->rec.type == KD_BROWSE || r->rec.type == KD_PURCHASE;
+    bool is_anonymous = is_event && strcmp(r->session, r->shopper) == 0;
+    r->rec.user_id =
+        r->rec.type == KD_CATALOG || is_anonymous ? KD_STR_NULL : kd_str_of(r->shopper);
+    r->rec.session_id = is_event && r->session[0] != '\0' ? kd_str_of(r->session) : KD_STR_NULL;
     r->rec.item_id = r->rec.type == KD_FORGET ? KD_STR_NULL : kd_str_of(r->item);
     return &r->rec;
 }
 
-static inline void world_feed_oracle(oracle *o, const world_record *r)
+/* A refused event is no trigger and not accepted: the oracle learns the names in it, no more. */
+static inline void world_feed_oracle(oracle *o, const world_record *r, bool is_refused)
 {
+    bool is_event = r->rec.type == KD_BROWSE || r->rec.type == KD_PURCHASE;
+    if (is_event && r->session[0] != '\0' && strcmp(r->session, r->shopper) != 0)
+        oracle_named(o, r->shopper, r->session, r->rec.time);
+    if (is_refused && is_event)
+        return;
     if (r->rec.type == KD_FORGET)
         oracle_forget(o, r->shopper, r->rec.time);
     else if (r->rec.type == KD_CATALOG)
@@ -97,7 +116,19 @@ static inline kd_recommender *world_recommender(const oracle_options *o)
     kd_opt_values v = {0};
     kd_err err = {0};
     assert_int_equal(kd_opt_values_add(&v, kd_recommender_opts(), &err), KD_OK);
-    world_set(&v, "usercf.similarity", "%s", o->similarity == ORACLE_COSINE ? "cosine" : "jaccard");
+    static const char *const similarities[] = {"jaccard", "cosine", "idf-cosine", "vsknn", "stan"};
+    static const char *const falls[] = {"same", "div", "linear", "log", "quadratic"};
+    world_set(&v, "usercf.similarity", "%s", similarities[o->similarity]);
+    world_set(&v, "usercf.window", "%lldms", (long long)o->window_ms);
+    world_set(&v, "usercf.idf.exponent", "%.17g", o->idf_exponent);
+    world_set(&v, "usercf.idf.score", "%.17g", o->idf_score);
+    world_set(&v, "usercf.vsknn.weight", "%s", falls[o->vsknn_weight]);
+    world_set(&v, "usercf.vsknn.decay", "%s", falls[o->vsknn_decay]);
+    world_set(&v, "usercf.stan.recency", "%.17g", o->stan_recency);
+    world_set(&v, "usercf.stan.distance", "%.17g", o->stan_distance);
+    world_set(&v, "usercf.stan.age", "%lldms", (long long)o->stan_age_ms);
+    world_set(&v, "recommend.exclude.for", "%lldms", (long long)o->exclude_for_ms);
+    world_set(&v, "links.max", "%d", o->links_max);
     world_set(&v, "usercf.neighbours", "%d", o->neighbours);
     world_set(&v, "usercf.overlap.min", "%d", o->overlap_min);
     for (int a = 0; a < 4; a++) {

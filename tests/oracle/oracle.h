@@ -12,7 +12,8 @@
 
 enum { ORACLE_VIEW, ORACLE_LIKE, ORACLE_CART, ORACLE_PAID, ORACLE_CANCELLED };
 enum { ORACLE_NONE, ORACLE_PURCHASED, ORACLE_SEEN };
-enum { ORACLE_JACCARD, ORACLE_COSINE };
+enum { ORACLE_JACCARD, ORACLE_COSINE, ORACLE_IDF_COSINE, ORACLE_VSKNN, ORACLE_STAN };
+enum { ORACLE_SAME, ORACLE_DIV, ORACLE_LINEAR, ORACLE_LOG, ORACLE_QUADRATIC };
 
 enum { ORACLE_ID = 16, ORACLE_ROWS = 512 };
 
@@ -23,7 +24,12 @@ typedef struct oracle_options {
     double fill_weight;
     int64_t retention_ms; /* 0 = none */
     double weight[4];
-    int64_t half_life_ms;
+    int64_t half_life_ms, window_ms, exclude_for_ms; /* 0 = none */
+    int links_max;
+    double idf_exponent, idf_score;
+    int vsknn_weight, vsknn_decay;
+    double stan_recency, stan_distance;
+    int64_t stan_age_ms;
 } oracle_options;
 
 typedef struct oracle oracle;
@@ -32,6 +38,8 @@ oracle *oracle_new(const oracle_options *o);
 void oracle_free(oracle *o);
 
 void oracle_event(oracle *o, const char *shopper, const char *item, int action, int64_t time);
+/* A record named both a user and a session; to be told also when the record was refused. */
+void oracle_named(oracle *o, const char *user, const char *session, int64_t time);
 void oracle_forget(oracle *o, const char *shopper, int64_t time);
 /* The newest version wins; equal times are not used with different content. */
 void oracle_catalog(oracle *o, const char *item, bool is_hidden, int64_t time);
@@ -43,7 +51,7 @@ typedef struct oracle_row {
 } oracle_row;
 
 /* Best first; the return value is the number of rows (at most ORACLE_ROWS). */
-int oracle_neighbours(const oracle *o, const char *shopper, oracle_row *out);
+int oracle_neighbours(const oracle *o, const char *shopper, int64_t now, oracle_row *out);
 int oracle_list(const oracle *o, const char *shopper, const char *trigger_item, int64_t now,
                 oracle_row *out);
 /* Number of entries that the state must hold. */

@@ -39,8 +39,9 @@ static void interact(kd_state *s, uint64_t u, uint64_t i, kd_action a, kd_ms t)
     snprintf(item, sizeof item, "item-%llu", (unsigned long long)i);
     kd_applied applied = {0};
     kd_err err = {0};
-    assert_int_equal(
-        kd_state_interact(s, kd_str_of(shopper), kd_str_of(item), a, t, t, &applied, &err), KD_OK);
+    assert_int_equal(kd_state_interact(s, kd_str_of(shopper), KD_STR_NULL, kd_str_of(item), a, t, t,
+                                       &applied, &err),
+                     KD_OK);
 }
 
 static void forget(kd_state *s, uint64_t u, kd_ms t)
@@ -113,12 +114,52 @@ static void test_retention_returns_memory(void **unused)
     kd_applied applied = {0};
     kd_err err = {0};
     int64_t n = s->n_entries;
-    assert_int_equal(kd_state_interact(s, kd_str_of("late"), kd_str_of("item-1"), KD_VIEW, start,
-                                       start, &applied, &err),
+    assert_int_equal(kd_state_interact(s, kd_str_of("late"), KD_STR_NULL, kd_str_of("item-1"),
+                                       KD_VIEW, start, start, &applied, &err),
                      KD_OK);
     assert_true(applied.late);
     assert_int_equal(s->n_entries, n);
     kd_state_free(s);
+}
+
+/* memory_max lets go of the oldest, and only of those: what is left is what a state without a limit
+ * makes of the records from the floor on. */
+static void test_memory_max(void **unused)
+{
+    (void)unused;
+    enum { N = 60000, MAX = 1 << 20 };
+    kd_state_options limited = {.history_max = 20, .purchases_max = 5, .memory_max = MAX};
+    kd_state_options free_of_it = {.history_max = 20, .purchases_max = 5};
+    kd_state *s, *twin;
+    kd_err err = {0};
+    assert_int_equal(kd_state_new(&limited, &s, &err), KD_OK);
+    assert_int_equal(kd_state_new(&free_of_it, &twin, &err), KD_OK);
+    kd_rng rng;
+    size_t most = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        kd_rng_init(&rng, 7);
+        for (int k = 0; k < N; k++) {
+            uint64_t u = kd_rng_below(&rng, 4000), i = kd_rng_below(&rng, 500);
+            kd_action a = (kd_action)kd_rng_below(&rng, KD_ACTIONS);
+            /* mostly in order, some an hour late */
+            kd_ms t = start + k * 1000 - (kd_rng_below(&rng, 10) == 0 ? 3600000 : 0);
+            if (pass == 0) {
+                interact(s, u, i, a, t);
+                kd_state_limit(s);
+                most = kd_state_used(s) > most ? kd_state_used(s) : most;
+            } else if (t >= s->floor) {
+                interact(twin, u, i, a, t);
+            }
+        }
+    }
+    assert_true(s->n_floors > 1 && s->floor > start);
+    assert_true(kd_state_sane(s));
+    /* A look every 64 + items / 4 records: what those can add comes on top. */
+    assert_true(most < MAX + MAX / 16);
+    assert_true(s->n_entries > 0 && s->n_entries == twin->n_entries);
+    assert_true(kd_digest_eq(s->digest, twin->digest));
+    kd_state_free(s);
+    kd_state_free(twin);
 }
 
 /* A record with a wrong clock moves the horizon only as far as its own timestamp. */
@@ -129,7 +170,7 @@ static void test_future_event_expires_nothing(void **unused)
     kd_applied applied = {0};
     kd_err err = {0};
     interact(s, 1, 1, KD_VIEW, start);
-    assert_int_equal(kd_state_interact(s, kd_str_of("b"), kd_str_of("x"), KD_VIEW,
+    assert_int_equal(kd_state_interact(s, kd_str_of("b"), KD_STR_NULL, kd_str_of("x"), KD_VIEW,
                                        start + 3 * KD_MS_DAY, start + 1000, &applied, &err),
                      KD_OK);
     assert_int_equal(s->n_expired, 0);
@@ -219,11 +260,9 @@ static void test_ids_against_list(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_long_audiences),
-        cmocka_unit_test(test_retention_returns_memory),
-        cmocka_unit_test(test_future_event_expires_nothing),
-        cmocka_unit_test(test_popular_top),
-        cmocka_unit_test(test_ids_against_list),
+        cmocka_unit_test(test_long_audiences), cmocka_unit_test(test_retention_returns_memory),
+        cmocka_unit_test(test_memory_max),     cmocka_unit_test(test_future_event_expires_nothing),
+        cmocka_unit_test(test_popular_top),    cmocka_unit_test(test_ids_against_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
