@@ -109,12 +109,13 @@ static uint32_t chunk_for(const kd_posting_ctx *x, const kd_posting *p, kd_ms ti
     return lo;
 }
 
-/* The place of the key among n ascending slots. The new end is tried first: events mostly come in
- * order, and each probe costs a look into another shopper's history. */
-static uint32_t place_in(const kd_posting_ctx *x, const uint32_t *slot, uint32_t n, kd_ms time,
-                         uint32_t u)
+/* The place of the key among n ascending slots, the last of which has the time `last`. The new end
+ * is tried first: events mostly come in order, and each probe costs a look into another shopper's
+ * history. */
+static uint32_t place_in(const kd_posting_ctx *x, const uint32_t *slot, uint32_t n, kd_ms last,
+                         kd_ms time, uint32_t u)
 {
-    if (n == 0 || before(x, time_of(x, slot[n - 1]), slot[n - 1], time, u))
+    if (n == 0 || before(x, last, slot[n - 1], time, u))
         return n;
     uint32_t lo = 0, hi = n - 1;
     while (lo < hi) {
@@ -172,8 +173,10 @@ void kd_posting_insert(const kd_posting_ctx *x, kd_posting *p, uint32_t u, kd_ms
     if (p->dir == NULL) {
         KD_ASSERT(p->n < p->cap);
         uint32_t *slot = slots_of(x, p->block);
-        insert_slot(slot, p->n, place_in(x, slot, p->n, time, u), u);
-        p->n++;
+        uint32_t at = place_in(x, slot, p->n, p->last, time, u);
+        insert_slot(slot, p->n, at, u);
+        if (at == p->n++)
+            p->last = time;
         return;
     }
     uint32_t k = chunk_for(x, p, time, u);
@@ -187,9 +190,12 @@ void kd_posting_insert(const kd_posting_ctx *x, kd_posting *p, uint32_t u, kd_ms
     }
     kd_chunk *c = &p->dir[k];
     uint32_t *slot = slots_of(x, c->block);
-    uint32_t at = place_in(x, slot, c->n, time, u);
+    bool is_newest = k + 1 == p->n_dir;
+    kd_ms last = is_newest || c->n == 0 ? p->last : time_of(x, slot[c->n - 1]);
+    uint32_t at = place_in(x, slot, c->n, last, time, u);
     insert_slot(slot, c->n, at, u);
-    c->n++;
+    if (at == c->n++ && is_newest)
+        p->last = time;
     p->n++;
     if (at == 0) {
         c->time = time;
@@ -224,7 +230,7 @@ static void close_dir(kd_posting *p)
         return;
     kd_chunk c = p->n_dir == 1 ? p->dir[0] : (kd_chunk){0};
     free(p->dir);
-    *p = (kd_posting){.n = p->n, .block = c.block, .cap = c.cap};
+    *p = (kd_posting){.n = p->n, .block = c.block, .last = p->last, .cap = c.cap};
 }
 
 static void shrink_single(const kd_posting_ctx *x, kd_posting *p)
@@ -261,6 +267,8 @@ static void take_out(const kd_posting_ctx *x, kd_posting *p, uint32_t u, kd_ms t
         KD_ASSERT(at < p->n);
         p->n--;
         memmove(slot + at, slot + at + 1, (p->n - at) * sizeof *slot);
+        if (at == p->n && at > 0)
+            p->last = time_of(x, slot[at - 1]);
         return;
     }
     uint32_t k = chunk_for(x, p, time, u);
@@ -271,6 +279,7 @@ static void take_out(const kd_posting_ctx *x, kd_posting *p, uint32_t u, kd_ms t
     c->n--;
     p->n--;
     memmove(slot + at, slot + at + 1, (c->n - at) * sizeof *slot);
+    bool was_last = k + 1 == p->n_dir && at == c->n;
     if (c->n == 0) {
         drop_chunk(x, p, k);
     } else {
@@ -283,6 +292,10 @@ static void take_out(const kd_posting_ctx *x, kd_posting *p, uint32_t u, kd_ms t
             if (k > 0)
                 join(x, p, k - 1);
         }
+    }
+    if (was_last && p->n > 0) {
+        const kd_chunk *end = &p->dir[p->n_dir - 1];
+        p->last = time_of(x, slots_of(x, end->block)[end->n - 1]);
     }
 }
 
@@ -304,6 +317,7 @@ void kd_posting_move(const kd_posting_ctx *x, kd_posting *p, uint32_t u, kd_ms o
         if (slot[n - 1] == u) {
             if (c != NULL && n == 1)
                 c->time = time;
+            p->last = time;
             return;
         }
     }
@@ -311,6 +325,7 @@ void kd_posting_move(const kd_posting_ctx *x, kd_posting *p, uint32_t u, kd_ms o
     if (p->dir != NULL && p->n_dir == 0) { /* u was alone: its chunk went with it */
         p->dir[0] = (kd_chunk){time, u, take_spare(x), 0, CHUNK_MAX};
         p->n_dir = 1;
+        p->last = KD_MS_NONE;
     }
     kd_posting_insert(x, p, u, time);
 }
@@ -350,5 +365,5 @@ bool kd_posting_sane(const kd_posting_ctx *x, const kd_posting *p)
         }
         total += run.n;
     }
-    return total == p->n;
+    return total == p->n && (p->n == 0 || prev_time == p->last); /* I4 */
 }

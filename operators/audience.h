@@ -10,6 +10,7 @@
  * I1  slots in chunk order are ascending by (time, id bytes), without repetition
  * I2  directory[c].time and .first are the key of the first slot of chunk c
  * I3  no chunk is empty
+ * I4  last is the time of the last slot
  * @thread one writer; any readers between writes
  */
 #ifndef KD_AUDIENCE_H
@@ -29,6 +30,7 @@ typedef struct kd_posting {
     uint32_t n;              /* |P(i)| */
     uint32_t n_dir, cap_dir; /* chunks */
     uint32_t block;          /* the one chunk, if dir == NULL */
+    kd_ms last;              /* time of the last slot, if n > 0: most inserts ask for it */
     uint16_t cap;            /* of that chunk */
 } kd_posting;
 

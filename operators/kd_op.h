@@ -33,4 +33,13 @@ typedef struct kd_applied {
     char shopper_hash[65];
 } kd_applied;
 
+/* What is known beforehand about a record that will be applied soon (kd_recommender_ahead). */
+typedef struct kd_ahead {
+    uint64_t shopper_hash, item_hash;
+    uint32_t shopper, item; /* slots, a guess */
+    bool is_event;
+} kd_ahead;
+
+enum { KD_AHEAD_STEPS = 5 };
+
 #endif

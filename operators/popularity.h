@@ -1,9 +1,11 @@
 /* popularity.h - items by |P(i)|, the number of shoppers whose I(u) they are in: a count derived
  * from the set, adjusted by one as members enter and leave.
  *
- * Items of one count form a list, so a change is O(1); readers ask for the greatest n in the order
- * (count descending, id bytes ascending), which is worked out once after a change.
- * I1  an item is in the list of its count iff its count > 0 and it is not hidden
+ * Items of one count form a list, and the counts that have items a ring, so a change is O(1);
+ * readers ask for the greatest n in the order (count descending, id bytes ascending), which is
+ * worked out once after a change. I1  an item is in the list of its count iff its count > 0 and it
+ * is not hidden I2  the ring of counts holds exactly those whose list is not empty, ascending from
+ * 0
  * @thread loop for changes; kd_popular_top is shared by readers under its own lock
  */
 #ifndef KD_POPULARITY_H

@@ -214,13 +214,14 @@ void kd_recommender_ahead(const kd_recommender *r, const kd_record *rec, int ste
     if (step == 0) {
         kd_str shopper = kd_recommender_shopper(r, rec);
         *x = (kd_ahead){.shopper = KD_NO_SLOT, .item = KD_NO_SLOT};
-        if (rec->type > KD_PURCHASE || shopper.p == NULL)
+        x->is_event = rec->type <= KD_PURCHASE && shopper.p != NULL;
+        if (!x->is_event)
             return;
         x->shopper_hash = kd_ids_hash(shopper);
         x->item_hash = kd_ids_hash(rec->item_id);
-        kd_ids_prefetch(&r->state->shoppers, x->shopper_hash);
-        kd_ids_prefetch(&r->state->items, x->item_hash);
     }
+    if (x->is_event)
+        kd_state_ahead(r->state, step, x);
 }
 
 kd_rc kd_recommender_prepare(kd_recommender *r, kd_err *err)

@@ -29,15 +29,6 @@ void kd_recommender_free(kd_recommender *r);
  * (then it is a dead letter, KD_REASON_NO_SHOPPER). Browse, purchase and forget only. */
 kd_str kd_recommender_shopper(const kd_recommender *r, const kd_record *rec);
 
-/* What is known beforehand about a record that will be applied soon. */
-typedef struct kd_ahead {
-    uint64_t shopper_hash, item_hash;
-    uint32_t shopper, item; /* slots, a guess */
-} kd_ahead;
-
-/* How far ahead of apply() the steps below pay off: at most this many records. */
-#define KD_AHEAD_STEPS 4
-
 /* Fetches into the cache what apply() of this record will look at: steps 0 to KD_AHEAD_STEPS - 1 of
  * one record in this order, each a few records' work after the one before, since each follows
  * addresses that the one before fetched. A matter of speed alone: steps may be left out. */

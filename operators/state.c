@@ -54,7 +54,7 @@ void kd_state_free(kd_state *s)
     kd_links_dispose(&s->links);
     kd_arena_free(s->forgotten);
     free(s->item);
-    free(s->pop_head);
+    free(s->pop);
     free(s->published);
     free(s);
 }

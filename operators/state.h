@@ -50,6 +50,12 @@ typedef struct kd_item_state {
     uint32_t pop_prev, pop_next; /* in the list of items with the same |P(i)| (popularity.h) */
 } kd_item_state;
 
+/* The items that a certain number of shoppers have. */
+typedef struct kd_pop_count {
+    uint32_t first;        /* item slot + 1, 0 = none */
+    uint32_t above, below; /* the next counts that have items; of 0: the least and the greatest */
+} kd_pop_count;
+
 struct kd_state {
     kd_state_options opt;
     kd_ids shoppers, items;
@@ -63,8 +69,8 @@ struct kd_state {
     kd_tombstones tombs;
     kd_links links;
     kd_arena *forgotten; /* owned: ids of the sessions that the last forget reached */
-    uint32_t *pop_head;  /* [pop_cap] by |P(i)|: first item with that many shoppers */
-    uint32_t pop_cap, pop_max;
+    kd_pop_count *pop;   /* [pop_cap] by |P(i)| (popularity.h) */
+    uint32_t pop_cap;
     uint64_t pop_version; /* raised whenever a |P(i)| or is_hidden changes */
     uint64_t *published;  /* [published_cap] delivery state by shopper slot, 0 = none */
     uint32_t published_cap;
@@ -95,6 +101,9 @@ KD_CHECK kd_rc kd_state_forget(kd_state *s, kd_str shopper, kd_ms time, kd_ms ts
 
 /* Last writer by (time, canonical bytes). out->refused: an older version. */
 KD_CHECK kd_rc kd_state_catalog(kd_state *s, const kd_record *rec, kd_applied *out, kd_err *err);
+
+/* See kd_recommender_ahead; the hashes of *x are filled. */
+void kd_state_ahead(const kd_state *s, int step, kd_ahead *x);
 
 /* Looks at the next n shoppers, in a circle, and moves histories out of sparse slabs, so that what
  * growing and shrinking left behind goes back to the system. Changes no content.  O(n) */

@@ -113,11 +113,27 @@ static bool sane_item(const kd_state *s, uint32_t i, uint32_t refs, int64_t *pos
         return broken("posting list", i);
     *postings += it->posting.n;
     bool is_listed = false;
-    for (uint32_t at = it->posting.n < s->pop_cap ? s->pop_head[it->posting.n] : 0; at != 0;
+    for (uint32_t at = it->posting.n < s->pop_cap ? s->pop[it->posting.n].first : 0; at != 0;
          at = s->item[at - 1].pop_next)
         is_listed |= at == i + 1;
     if (it->refs > 0 && is_listed != (it->posting.n > 0 && !it->is_hidden))
         return broken("popularity list", i);
+    return true;
+}
+
+static bool sane_popularity(const kd_state *s)
+{
+    uint32_t in_ring = 0, in_use = 0, last = 0;
+    for (uint32_t n = s->pop_cap > 0 ? s->pop[0].above : 0; n != 0; n = s->pop[n].above) {
+        if (n <= last || s->pop[n].first == 0 || s->pop[n].below != last)
+            return broken("ring of counts", n);
+        last = n;
+        in_ring++;
+    }
+    for (uint32_t n = 1; n < s->pop_cap; n++)
+        in_use += s->pop[n].first != 0;
+    if (s->pop_cap > 0 && (s->pop[0].below != last || in_ring != in_use))
+        return broken("ring of counts", 0);
     return true;
 }
 
@@ -152,7 +168,7 @@ bool kd_state_sane(const kd_state *s)
     for (uint32_t i = 0; ok && i < s->item_cap; i++)
         ok = sane_item(s, i, refs[i], &postings);
     free(refs);
-    ok = ok && sane_links(s);
+    ok = ok && sane_popularity(s) && sane_links(s);
     if (ok && (entries != s->n_entries || postings != s->n_postings))
         ok = broken("counts of entries and postings", 0);
     if (ok && !kd_digest_eq(s->digest, kd_state_digest_slow(s)))

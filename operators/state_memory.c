@@ -15,7 +15,7 @@ void kd_state_memory_of(const kd_state *s, kd_state_memory *out)
                          kd_ids_bytes(&s->shoppers) + s->published_cap * sizeof *s->published;
     out->item_slots = (size_t)s->item_cap * sizeof *s->item + kd_ids_bytes(&s->items);
     out->links = kd_links_bytes(&s->links);
-    out->other = (size_t)s->pop_cap * sizeof *s->pop_head + (size_t)s->expiry.cap_slots * 16 +
+    out->other = (size_t)s->pop_cap * sizeof *s->pop + (size_t)s->expiry.cap_slots * 16 +
                  (size_t)s->tombs.cap * sizeof *s->tombs.table;
     out->total = out->histories + out->postings + out->directories + out->shopper_slots +
                  out->item_slots + out->links + out->other;
