@@ -6,6 +6,7 @@
 
 #include <sodium.h>
 
+#include "operators/active.h"
 #include "operators/popularity.h"
 #include "operators/subject.h"
 #include "operators/usercf_core.h"
@@ -73,6 +74,13 @@ static const kd_opt opts[] = {
      "Purchases and cancellations remembered of each shopper when browsing has pushed them out."},
     {"audience.max", KD_OPT_INT, "500", 1, 10000000, NULL,
      "Most recent shoppers of an item that are looked at for neighbours."},
+    {"active.max", KD_OPT_INT, "0", 0, 10000000, NULL,
+     "Shoppers whose intersection counts are kept up to date instead of gathered; 0 = none. "
+     "Results "
+     "are the same; see docs/performance.md for when it pays."},
+    {"active.bytes", KD_OPT_BYTES, "256m", 0, 0, NULL, "Memory for these counts."},
+    {"active.for", KD_OPT_DURATION, "30m", 0, 0, NULL,
+     "They are kept for this long after a shopper's last event, in event time."},
     {"retention", KD_OPT_DURATION, "0", 0, 0, NULL,
      "Interactions older than this, in event time, leave the state; 0 = kept for ever."},
     {"memory.max", KD_OPT_BYTES, "0", 0, 0, NULL,
@@ -148,6 +156,12 @@ kd_rc kd_recommender_new(const kd_opt_values *v, kd_recommender **out, kd_err *e
     kd_rc rc = key_of(v, so.tombstone_key, err);
     if (rc == KD_OK)
         rc = kd_state_new(&so, &r->state, err);
+    kd_active_options ao = {.max = (uint32_t)kd_opt_int(v, "active.max"),
+                            .bytes = kd_opt_int(v, "active.bytes"),
+                            .keep_ms = kd_opt_int(v, "active.for"),
+                            .audience_max = r->usercf.audience_max};
+    if (rc == KD_OK && ao.max > 0 && !kd_similarity_is_weighted(r->usercf.similarity))
+        rc = kd_active_new(&ao, &r->state->active, err);
     /* Enough popular items that some are left when everything of the shopper's own is excluded. */
     uint32_t own = (r->subject.links_max + 1) * (so.history_max + so.purchases_max);
     if (rc == KD_OK)
@@ -227,6 +241,8 @@ void kd_recommender_ahead(const kd_recommender *r, const kd_record *rec, int ste
 kd_rc kd_recommender_prepare(kd_recommender *r, kd_err *err)
 {
     (void)err;
+    if (r->state->active != NULL)
+        kd_active_settle(r->state);
     kd_state_tidy(r->state, r->tidy_due);
     r->tidy_due = 0;
     return KD_OK;
@@ -477,6 +493,7 @@ const kd_stat *kd_recommender_stats(kd_recommender *r)
         {"interactions", s->n_entries, "count"},
         {"postings", s->n_postings, "count"},
         {"links", s->links.n, "count"},
+        {"active", s->active == NULL ? 0 : kd_active_size(s->active), "count"},
         {"tombstones", s->tombs.n, "count"},
         {"expired", s->n_expired, "count"},
         {"forgotten", r->n_forgotten, "count"},
@@ -487,6 +504,7 @@ const kd_stat *kd_recommender_stats(kd_recommender *r)
         {"memory.shopper-slots", (int64_t)m.shopper_slots, "bytes"},
         {"memory.item-slots", (int64_t)m.item_slots, "bytes"},
         {"memory.links", (int64_t)m.links, "bytes"},
+        {"memory.active", (int64_t)m.active, "bytes"},
         {"memory.other", (int64_t)m.other, "bytes"},
         {"memory.total", (int64_t)m.total, "bytes"},
         {"memory.id-strings", (int64_t)m.id_text, "bytes"},

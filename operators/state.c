@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "operators/active.h"
 #include "operators/popularity.h"
 #include "operators/state_internal.h"
 
@@ -52,6 +53,7 @@ void kd_state_free(kd_state *s)
     kd_expiry_dispose(&s->expiry);
     kd_tombstones_dispose(&s->tombs);
     kd_links_dispose(&s->links);
+    kd_active_free(s->active);
     kd_arena_free(s->forgotten);
     free(s->item);
     free(s->pop);
@@ -122,6 +124,9 @@ static void set_posting(kd_state *s, uint32_t i, uint32_t u, kd_ms before, kd_ms
     kd_posting *p = &s->item[i].posting;
     kd_posting_ctx x = kd_state_posting_ctx(s, i);
     uint32_t n = p->n;
+    kd_active_change change;
+    if (s->active != NULL)
+        kd_active_before(s, i, u, before, after, &change);
     if (before == KD_MS_NONE)
         kd_posting_insert(&x, p, u, after);
     else if (after == KD_MS_NONE)
@@ -133,6 +138,8 @@ static void set_posting(kd_state *s, uint32_t i, uint32_t u, kd_ms before, kd_ms
         s->hist.n_items[u] = (uint16_t)(s->hist.n_items[u] + p->n - n);
         kd_popularity_changed(s, i, n);
     }
+    if (s->active != NULL)
+        kd_active_after(s, i, u, before, after, &change);
 }
 
 /* -- what is live ------------------------------------------------------------------------------ */
@@ -191,6 +198,7 @@ static void drop_entry(kd_state *s, uint32_t u, uint32_t k)
 static void release_shopper(kd_state *s, uint32_t u)
 {
     KD_ASSERT(s->hist.n_items[u] == 0 && s->hist.shopper[u].n == 0);
+    kd_active_drop(s, u);
     kd_history_shrink(&s->hist, u);
     s->hist.last[u] = KD_MS_NONE;
     if (u < s->published_cap)
@@ -493,6 +501,8 @@ static kd_rc enter(kd_state *s, kd_str shopper, kd_str item, kd_action action, k
         rc = kd_state_item_intern(s, item, &i, &new_i, err);
     if (rc == KD_OK)
         rc = insert(s, u, i, action, time, &out->changed, err);
+    if (rc == KD_OK && s->active != NULL)
+        kd_active_touch(s->active, u, time);
     if (s->hist.cap > u && s->hist.shopper[u].n == 0)
         release_shopper(s, u);
     else if (rc != KD_OK && new_u)

@@ -40,6 +40,7 @@ typedef struct kd_state_options {
 } kd_state_options;
 
 typedef struct kd_catalog_entry kd_catalog_entry;
+typedef struct kd_active kd_active; /* operators/active.h */
 
 typedef struct kd_item_state {
     kd_posting posting;
@@ -68,6 +69,7 @@ struct kd_state {
     kd_expiry expiry;      /* by shopper slot; used with retention or memory_max only */
     kd_tombstones tombs;
     kd_links links;
+    kd_active *active;   /* owned; counts of the shoppers who are here, NULL = none are kept */
     kd_arena *forgotten; /* owned: ids of the sessions that the last forget reached */
     kd_pop_count *pop;   /* [pop_cap] by |P(i)| (popularity.h) */
     uint32_t pop_cap;
@@ -130,7 +132,7 @@ void kd_state_limit(kd_state *s);
 
 /* Bytes by component. Everything but id strings and catalogue text is counted in `total`. */
 typedef struct kd_state_memory {
-    size_t histories, postings, directories, shopper_slots, item_slots, links, other, total;
+    size_t histories, postings, directories, shopper_slots, item_slots, links, active, other, total;
     size_t id_text, catalog_text;
 } kd_state_memory;
 void kd_state_memory_of(const kd_state *s, kd_state_memory *out);

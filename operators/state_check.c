@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "operators/active.h"
 #include "operators/state_internal.h"
 
 static bool broken(const char *what, uint32_t slot)
@@ -169,6 +170,8 @@ bool kd_state_sane(const kd_state *s)
         ok = sane_item(s, i, refs[i], &postings);
     free(refs);
     ok = ok && sane_popularity(s) && sane_links(s);
+    if (ok && s->active != NULL && !kd_active_sane(s))
+        ok = broken("counts of the active shoppers", 0);
     if (ok && (entries != s->n_entries || postings != s->n_postings))
         ok = broken("counts of entries and postings", 0);
     if (ok && !kd_digest_eq(s->digest, kd_state_digest_slow(s)))

@@ -1,6 +1,7 @@
 /* state_memory.c - what the state weighs: by component for reports, and the limit memory_max.
  * @thread loop
  */
+#include "operators/active.h"
 #include "operators/state_internal.h"
 
 void kd_state_memory_of(const kd_state *s, kd_state_memory *out)
@@ -15,10 +16,11 @@ void kd_state_memory_of(const kd_state *s, kd_state_memory *out)
                          kd_ids_bytes(&s->shoppers) + s->published_cap * sizeof *s->published;
     out->item_slots = (size_t)s->item_cap * sizeof *s->item + kd_ids_bytes(&s->items);
     out->links = kd_links_bytes(&s->links);
+    out->active = s->active == NULL ? 0 : kd_active_bytes(s->active);
     out->other = (size_t)s->pop_cap * sizeof *s->pop + (size_t)s->expiry.cap_slots * 16 +
                  (size_t)s->tombs.cap * sizeof *s->tombs.table;
     out->total = out->histories + out->postings + out->directories + out->shopper_slots +
-                 out->item_slots + out->links + out->other;
+                 out->item_slots + out->links + out->active + out->other;
     out->id_text = kd_ids_text_bytes(&s->shoppers) + kd_ids_text_bytes(&s->items) +
                    kd_ids_text_bytes(&s->links.names);
     out->catalog_text = kd_slab_held_bytes(s->catalog_text);

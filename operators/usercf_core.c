@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "operators/active.h"
+
 void kd_usercf_options_ready(kd_usercf_options *o)
 {
     o->is_plain = o->half_life_ms == 0 && o->window_ms == 0;
@@ -420,6 +422,20 @@ static kd_rc select_by_rank(const kd_state *s, const kd_usercf_options *o,
     return rc;
 }
 
+/* The same from counts that are kept. */
+static uint32_t take_counts(const kd_active_counts *c, kd_usercf_space *w)
+{
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < c->cap; k++) {
+        if (c->count[k] == 0)
+            continue;
+        uint32_t v = c->slot[k] - 1;
+        w->touched[n++] = v;
+        w->count[v] = c->count[k];
+    }
+    return n;
+}
+
 kd_rc kd_usercf_neighbours(const kd_state *s, const kd_usercf_options *o, const kd_subject *subject,
                            kd_usercf_space *w, kd_err *err)
 {
@@ -429,7 +445,10 @@ kd_rc kd_usercf_neighbours(const kd_state *s, const kd_usercf_options *o, const 
     const bool is_weighted = kd_similarity_is_weighted(o->similarity);
     if (is_weighted)
         KD_TRY(weigh_items(s, o, subject, w, err));
-    uint32_t n = gather(s, o, subject, w);
+    const kd_active_counts *kept = NULL;
+    if (s->active != NULL && !is_weighted && subject->n_self == 1)
+        kept = kd_active_of(s->active, subject->self[0]);
+    uint32_t n = kept != NULL ? take_counts(kept, w) : gather(s, o, subject, w);
     for (uint32_t k = 0; k < subject->n_self; k++)
         w->count[subject->self[k]] = 0; /* below any overlap */
     bool by_cells = !is_weighted && subject->n_items < 256 &&

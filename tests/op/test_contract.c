@@ -22,6 +22,8 @@ typedef struct row {
 static const row rows[] = {
     {"jaccard",
      {.shoppers = 8,
+      .active = 4,
+      .active_bytes = 1 << 20,
       .items = 12,
       .times = 40,
       .sessions = 3,
@@ -110,7 +112,7 @@ static void twice_the_same(const row *x, kd_rng *rng)
     kd_buf bytes[2] = {{0}};
     kd_digest digest[2];
     for (int k = 0; k < 2; k++) {
-        kd_recommender *r = world_recommender(&x->w.opt);
+        kd_recommender *r = world_recommender(&x->w);
         kd_reader_space *space;
         kd_err err = {0};
         assert_int_equal(kd_reader_space_new(r, &space, &err), KD_OK);
@@ -139,7 +141,7 @@ static void slots_do_not_show(const row *x, kd_rng *rng)
     kd_digest digest[2];
     int n = N_RECORDS;
     for (int k = 0; k < 2; k++) {
-        kd_recommender *r = world_recommender(&x->w.opt);
+        kd_recommender *r = world_recommender(&x->w);
         kd_reader_space *space;
         kd_err err = {0};
         assert_int_equal(kd_reader_space_new(r, &space, &err), KD_OK);

@@ -71,7 +71,7 @@ static const world_options torture = {.shoppers = 40,
 /* Returns true if no allocation failed. */
 static bool run(world_record *rec, long nth, kd_digest want)
 {
-    kd_recommender *r = world_recommender(&torture.opt);
+    kd_recommender *r = world_recommender(&torture);
     bool has_failed = false;
     calls_left = nth;
     for (int k = 0; k < N_RECORDS; k++) {
@@ -107,7 +107,7 @@ static void test_each_allocation_fails_once(void **unused)
     kd_rng_init(&rng, world_seed());
     static world_record rec[N_RECORDS];
     world_make(&rng, &torture, rec, N_RECORDS);
-    kd_recommender *calm = world_recommender(&torture.opt);
+    kd_recommender *calm = world_recommender(&torture);
     for (int k = 0; k < N_RECORDS; k++) {
         kd_applied applied;
         kd_err err = {0};

@@ -25,6 +25,8 @@ static void random_options(kd_rng *rng, world_options *w)
     o->exclude = (int)kd_rng_below(rng, 3);
     o->similarity = (int)kd_rng_below(rng, 5);
     w->sessions = kd_rng_below(rng, 2) == 0 ? 0 : 1 + (int)kd_rng_below(rng, 4);
+    w->active = (int)kd_rng_below(rng, 5); /* fewer places than shoppers, and none */
+    w->active_bytes = kd_rng_below(rng, 3) == 0 ? 1500 : 1 << 20;
     o->links_max = (int)kd_rng_below(rng, 4);
     o->idf_exponent = (double)kd_rng_below(rng, 5) / 2;
     o->idf_score = kd_rng_below(rng, 3) == 0 ? 5 : 0;
@@ -102,7 +104,7 @@ static void test_equals_oracle(void **unused)
         random_options(&rng, &w);
         world_record rec[N_RECORDS];
         world_make(&rng, &w, rec, N_RECORDS);
-        kd_recommender *r = world_recommender(&w.opt);
+        kd_recommender *r = world_recommender(&w);
         oracle *o = oracle_new(&w.opt);
         reader x = {.r = r, .arena = kd_arena_new(0)};
         assert_int_equal(kd_reader_space_new(r, &x.space, &err), KD_OK);
@@ -110,6 +112,8 @@ static void test_equals_oracle(void **unused)
             kd_applied applied;
             assert_int_equal(kd_recommender_apply(r, world_rec(&rec[k]), &applied, &err), KD_OK);
             world_feed_oracle(o, &rec[k], applied.refused);
+            if (kd_rng_below(&rng, 3) == 0) /* who is active is seen to when an epoch ends */
+                assert_int_equal(kd_recommender_prepare(r, &err), KD_OK);
             assert_true(kd_state_sane(kd_recommender_state(r)));
             assert_int_equal(kd_recommender_state(r)->n_entries, oracle_entries(o));
             for (int u = 0; u < w.shoppers + w.sessions; u++) {
@@ -130,7 +134,7 @@ static void test_equals_oracle(void **unused)
 
 static kd_digest digest_of(const world_options *w, world_record *rec, int n)
 {
-    kd_recommender *r = world_recommender(&w->opt);
+    kd_recommender *r = world_recommender(w);
     kd_err err = {0};
     for (int k = 0; k < n; k++) {
         kd_applied applied;
@@ -220,7 +224,7 @@ static void test_forget_leaves_nothing(void **unused)
         snprintf(forget->shopper, sizeof forget->shopper, "u0");
         forget->rec.time = forget->rec.ts = world_start + w.step_ms * w.times;
         int at = (int)kd_rng_below(&rng, N_RECORDS); /* late records come after it */
-        kd_recommender *a = world_recommender(&w.opt), *b = world_recommender(&w.opt);
+        kd_recommender *a = world_recommender(&w), *b = world_recommender(&w);
         kd_err err = {0};
         kd_applied applied;
         for (int k = 0; k <= N_RECORDS; k++) {
@@ -273,7 +277,7 @@ static void test_ask_equals_answer(void **unused)
             w.opt.history_max = N_RECORDS;
         world_record rec[N_RECORDS];
         world_make(&rng, &w, rec, N_RECORDS);
-        kd_recommender *with = world_recommender(&w.opt), *without = world_recommender(&w.opt);
+        kd_recommender *with = world_recommender(&w), *without = world_recommender(&w);
         kd_interaction his[N_RECORDS];
         uint32_t n = 0;
         for (int k = 0; k < N_RECORDS; k++) {

@@ -21,6 +21,8 @@ typedef struct world_options {
     int shoppers, items, times; /* how many different ones */
     int sessions;               /* 0 = records name users only */
     int64_t step_ms;            /* between two times */
+    int active;                 /* active.max */
+    int64_t active_bytes;       /* active.bytes */
     int forgets;                /* per cent of records that are ForgetRequests */
     int catalog;                /* per cent that hide or show an item */
     oracle_options opt;
@@ -108,9 +110,10 @@ static inline void world_set(kd_opt_values *v, const char *name, const char *fmt
         fail_msg("%s=%s: %s", name, text, err.msg);
 }
 
-/* A recommender with the oracle's options. */
-static inline kd_recommender *world_recommender(const oracle_options *o)
+/* A recommender with the world's options. */
+static inline kd_recommender *world_recommender(const world_options *w)
 {
+    const oracle_options *o = &w->opt;
     static const char *const excludes[] = {"none", "purchased", "seen"};
     static const char *const weights[] = {"view", "like", "cart", "purchase"};
     kd_opt_values v = {0};
@@ -128,6 +131,9 @@ static inline kd_recommender *world_recommender(const oracle_options *o)
     world_set(&v, "usercf.stan.distance", "%.17g", o->stan_distance);
     world_set(&v, "usercf.stan.age", "%lldms", (long long)o->stan_age_ms);
     world_set(&v, "recommend.exclude.for", "%lldms", (long long)o->exclude_for_ms);
+    world_set(&v, "active.max", "%d", w->active);
+    world_set(&v, "active.bytes", "%lld", (long long)w->active_bytes);
+    world_set(&v, "active.for", "%lldms", (long long)(w->step_ms * 8));
     world_set(&v, "links.max", "%d", o->links_max);
     world_set(&v, "usercf.neighbours", "%d", o->neighbours);
     world_set(&v, "usercf.overlap.min", "%d", o->overlap_min);
