@@ -15,6 +15,9 @@ enum { SHOPPER_USER, SHOPPER_SESSION, SHOPPER_EITHER };
 enum { EXCLUDE_NONE, EXCLUDE_PURCHASED, EXCLUDE_SEEN };
 enum { FILL_NONE, FILL_POPULARITY };
 enum { N_STATS = 24 };
+/* Popular items are looked up in lists of growing length: after each event the short one is made
+ * anew, the longer ones only for somebody who has nearly all of it. */
+enum { N_POPULAR = 3, SHORT_POPULAR = 64, LONGER_POPULAR = 512 };
 
 struct kd_recommender {
     kd_state *state;
@@ -23,7 +26,7 @@ struct kd_recommender {
     int shopper, exclude, fill;
     uint32_t count;
     double fill_weight;
-    kd_popular popular;
+    kd_popular popular[N_POPULAR];
     kd_stat stats[N_STATS];
     int64_t n_forgotten;
     uint32_t tidy_due; /* shoppers to look at when the epoch's writing ends */
@@ -32,7 +35,7 @@ struct kd_recommender {
 struct kd_reader_space {
     kd_usercf_space cf;
     kd_subject_space subject;
-    kd_popular *popular; /* borrowed from the recommender: shared by readers, locks itself */
+    kd_popular *popular; /* [N_POPULAR] borrowed: shared by readers, each locks itself */
 };
 
 static const kd_opt opts[] = {
@@ -164,8 +167,9 @@ kd_rc kd_recommender_new(const kd_opt_values *v, kd_recommender **out, kd_err *e
         rc = kd_active_new(&ao, &r->state->active, err);
     /* Enough popular items that some are left when everything of the shopper's own is excluded. */
     uint32_t own = (r->subject.links_max + 1) * (so.history_max + so.purchases_max);
-    if (rc == KD_OK)
-        rc = kd_popular_init(&r->popular, r->count + own + 1, err);
+    const uint32_t lengths[N_POPULAR] = {SHORT_POPULAR, LONGER_POPULAR, r->count + own + 1};
+    for (int k = 0; rc == KD_OK && k < N_POPULAR; k++)
+        rc = kd_popular_init(&r->popular[k], lengths[k], err);
     if (rc != KD_OK) {
         kd_recommender_free(r);
         return rc;
@@ -179,7 +183,8 @@ void kd_recommender_free(kd_recommender *r)
     if (r == NULL)
         return;
     kd_state_free(r->state);
-    kd_popular_dispose(&r->popular);
+    for (int k = 0; k < N_POPULAR; k++)
+        kd_popular_dispose(&r->popular[k]);
     free(r);
 }
 
@@ -256,7 +261,7 @@ kd_rc kd_reader_space_new(const kd_recommender *r, kd_reader_space **out, kd_err
     if (w == NULL)
         return kd_fail(err, KD_ENOMEM, "no memory for a reader");
     /* The cache of popular items is shared by readers and guards itself: no state is written. */
-    w->popular = (kd_popular *)(uintptr_t)&r->popular;
+    w->popular = (kd_popular *)(uintptr_t)r->popular;
     *out = w;
     return KD_OK;
 }
@@ -318,17 +323,20 @@ static uint32_t take_best(const kd_state *s, const kd_usercf_space *w, scored *b
 static uint32_t fill_popular(const kd_recommender *r, kd_reader_space *w, scored *best, uint32_t n)
 {
     const kd_state *s = r->state;
-    uint32_t n_top, from = n;
-    const uint32_t *top = kd_popular_top(w->popular, s, &n_top);
-    for (uint32_t k = 0; k < n_top && n < r->count; k++) {
-        uint32_t item = top[k];
-        if (w->cf.score[item] != 0.0) /* excluded, or in the list */
-            continue;
-        double share = (double)s->item[item].posting.n / s->shoppers.n_live;
-        best[n++] = (scored){r->fill_weight * share, item, "popularity"};
+    uint32_t k = 0, from = n;
+    for (int list = 0; list < N_POPULAR && n < r->count; list++) {
+        uint32_t n_top;
+        const uint32_t *top = kd_popular_top(&w->popular[list], s, &n_top);
+        for (; k < n_top && n < r->count; k++) {
+            uint32_t item = top[k];
+            if (w->cf.score[item] != 0.0) /* excluded, or in the list */
+                continue;
+            double share = (double)s->item[item].posting.n / s->shoppers.n_live;
+            best[n++] = (scored){r->fill_weight * share, item, "popularity"};
+        }
     }
     /* Filling keeps the order of the whole list, should a faded user-CF score be the smaller. */
-    for (uint32_t k = from; k < n; k++) {
+    for (k = from; k < n; k++) {
         scored x = best[k];
         uint32_t at = k;
         for (; at > 0 && is_better(s, x.score, x.item, best[at - 1].score, best[at - 1].item); at--)

@@ -1,11 +1,12 @@
 /* bench_core.c - what one core does without a broker: decode alone, apply alone, recommend alone.
  *
- *   bench_core --audience 100 --neighbours 50 [--events 200000] [--reps 3]
+ *   bench_core --audience 100 --neighbours 50 [--events 200000] [--reps 3] [--active 0]
  *
  * decode     every message of the shop (single-object encoding), checked as a source checks it
  * apply      every record into an empty state, in epochs of 512, nothing answered
  * recommend  the same run, now with every event answered, only the answers timed: so the
  *            state behind a list is what it is when the pipeline computes that list
+ * apply and recommend  that run, with all that keeping the state and its counts costs
  * recommend, full state  the last 20,000 events answered once all of them are in
  * Rates are medians over the repetitions, quantiles are over all lists of all repetitions. */
 #include "bench/bench.h"
@@ -19,7 +20,7 @@ enum { EPOCH = 512 };
 
 typedef struct core {
     bench_shop shop;
-    int neighbours, audience;
+    int neighbours, audience, active;
     char kase[64];
 } core;
 
@@ -76,7 +77,10 @@ static void make(const core *b, kd_recommender **rec, kd_reader_space **space)
 {
     kd_err err = {0};
     kd_opt_values values;
+    char text[32];
     bench_options(&values, b->neighbours, b->audience);
+    snprintf(text, sizeof text, "%d", b->active);
+    bench_must(kd_opt_set(&values, "active.max", text, "bench", &err), &err, "options");
     bench_must(kd_recommender_new(&values, rec, &err), &err, "recommender");
     bench_must(kd_reader_space_new(*rec, space, &err), &err, "reader");
     kd_opt_values_dispose(&values);
@@ -154,7 +158,7 @@ static void bench_apply(const core *b, int reps)
 static void bench_recommend(const core *b, int reps)
 {
     kd_err err = {0};
-    bench_numbers rates = {0}, times = {0};
+    bench_numbers rates = {0}, times = {0}, whole = {0};
     kd_arena *arena = kd_arena_new(0);
     size_t listed = 0;
     for (int rep = 0; rep < reps; rep++) {
@@ -162,6 +166,7 @@ static void bench_recommend(const core *b, int reps)
         kd_reader_space *space = NULL;
         make(b, &rec, &space);
         size_t first = times.n;
+        double began = bench_now();
         for (size_t i = 0; i < b->shop.n; i++) {
             const kd_record *r = &b->shop.records[i];
             kd_applied applied = {0};
@@ -171,11 +176,15 @@ static void bench_recommend(const core *b, int reps)
                 bench_numbers_add(&times, answer(rec, space, r, arena, &listed));
             }
         }
+        bench_numbers_add(&whole, (double)(times.n - first) / (bench_now() - began));
         bench_numbers_add(&rates, (double)(times.n - first) / sum(&times, first));
         kd_reader_space_free(space);
         kd_recommender_free(rec);
     }
     fprintf(stderr, "%s: %.2f items a list\n", b->kase, (double)listed / (double)times.n);
+    bench_result("apply and recommend", b->kase, "events/s", bench_quantile(&whole, 0.5), "1/s",
+                 whole.n);
+    bench_numbers_dispose(&whole);
     report_lists(b, "recommend", &rates, &times);
     kd_arena_free(arena);
 }
@@ -214,7 +223,9 @@ int main(int argc, char **argv)
     core b = {.neighbours = (int)bench_arg(argc, argv, "--neighbours", 50),
               .audience = (int)bench_arg(argc, argv, "--audience", 100)};
     int reps = (int)bench_arg(argc, argv, "--reps", 3);
-    snprintf(b.kase, sizeof b.kase, "audience %d, k %d", b.audience, b.neighbours);
+    b.active = (int)bench_arg(argc, argv, "--active", 0);
+    snprintf(b.kase, sizeof b.kase, "audience %d, k %d%s", b.audience, b.neighbours,
+             b.active > 0 ? ", counts kept" : "");
     bench_shop_make(&b.shop, bench_arg(argc, argv, "--events", 200000));
     double shop_bytes = bench_peak_bytes();
     if (bench_arg(argc, argv, "--decode", 1)) {

@@ -328,13 +328,61 @@ static void test_ask_equals_answer(void **unused)
     }
 }
 
+/* Somebody who has all of the most popular items still gets a full list: of 700 items u0 has seen
+ * 640, and the others have each a fan or two. */
+static void test_fill_reaches_far(void **unused)
+{
+    (void)unused;
+    enum { ITEMS = 700, SEEN = 640 };
+    world_options w = {.step_ms = 1000,
+                       .opt = {.history_max = 1000,
+                               .purchases_max = 1,
+                               .audience_max = 10,
+                               .neighbours = 1,
+                               .count = 20,
+                               .exclude = ORACLE_SEEN,
+                               .overlap_min = 2,
+                               .fill = true,
+                               .fill_weight = 0.5,
+                               .weight = {1, 1, 1, 1}}};
+    kd_recommender *r = world_recommender(&w);
+    kd_reader_space *space;
+    kd_arena *arena = kd_arena_new(0);
+    kd_err err = {0};
+    kd_applied applied;
+    for (int i = 0; i < ITEMS; i++) /* i has as many fans as the hundreds that it is below 700 */
+        for (int fan = i < SEEN ? 0 : 1; fan <= 7 - i / 100; fan++) {
+            kd_record rec;
+            char shopper[16], item[16];
+            snprintf(shopper, sizeof shopper, fan == 0 ? "u0" : "u%d-%d", fan, i);
+            snprintf(item, sizeof item, "i%03d", i);
+            kd_record_init(&rec, KD_BROWSE);
+            rec.user_id = kd_str_of(shopper);
+            rec.item_id = kd_str_of(item);
+            rec.time = rec.ts = world_start + i;
+            assert_int_equal(kd_recommender_apply(r, &rec, &applied, &err), KD_OK);
+        }
+    kd_query q = {.shopper_id = kd_str_of("u0"), .time = world_start};
+    kd_update got;
+    assert_int_equal(kd_reader_space_new(r, &space, &err), KD_OK);
+    assert_int_equal(kd_recommender_answer(r, space, &q, arena, &got, NULL, &err), KD_OK);
+    assert_int_equal(got.n_items, 20);
+    for (int k = 0; k < 20; k++) {
+        char item[16];
+        snprintf(item, sizeof item, "i%03d", SEEN + k);
+        assert_true(kd_str_eq(got.items[k].item_id, kd_str_of(item)));
+    }
+    kd_reader_space_free(space);
+    kd_arena_free(arena);
+    kd_recommender_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_equals_oracle),
-        cmocka_unit_test(test_order_does_not_matter),
-        cmocka_unit_test(test_forget_leaves_nothing),
-        cmocka_unit_test(test_ask_equals_answer),
+        cmocka_unit_test(test_equals_oracle),         cmocka_unit_test(test_order_does_not_matter),
+        cmocka_unit_test(test_forget_leaves_nothing), cmocka_unit_test(test_ask_equals_answer),
+        cmocka_unit_test(test_fill_reaches_far),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
