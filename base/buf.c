@@ -81,6 +81,24 @@ kd_str kd_buf_str(const kd_buf *b)
     return (kd_str){b->p == NULL ? "" : b->p, (uint32_t)b->n};
 }
 
+bool kd_grow(void **array, uint32_t *cap, uint32_t need, size_t size)
+{
+    if (need <= *cap)
+        return true;
+    uint64_t want = (uint64_t)*cap + *cap / 4 + 16;
+    if (want < need)
+        want = need;
+    if (want > UINT32_MAX || want > SIZE_MAX / size)
+        return false;
+    char *p = realloc(*array, want * size);
+    if (p == NULL)
+        return false;
+    memset(p + (size_t)*cap * size, 0, (want - *cap) * size);
+    *array = p;
+    *cap = (uint32_t)want;
+    return true;
+}
+
 uint64_t kd_hash64(const void *p, size_t n, uint64_t seed)
 {
     return XXH3_64bits_withSeed(p, n, seed);

@@ -26,6 +26,10 @@ void kd_buf_addf(kd_buf *b, const char *fmt, ...) KD_PRINTF(2, 3);
 /* A view of the content, valid until the next append. */
 kd_str kd_buf_str(const kd_buf *b);
 
+/* Grows an array of `size`-byte elements to at least need elements (by a quarter at a time),
+ * zeroing the new part. False when out of memory; then nothing changed. */
+bool kd_grow(void **array, uint32_t *cap, uint32_t need, size_t size);
+
 /* XXH3 of n bytes, 64 bits (xxHash 0.8, canonical on every machine). */
 uint64_t kd_hash64(const void *p, size_t n, uint64_t seed);
 

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/buf.h"
 #include "operators/ids.h"
 
 void kd_expiry_dispose(kd_expiry *x)

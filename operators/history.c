@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
+
 enum { ENTRY_BYTES = 10 };
 
 kd_rc kd_histories_init(kd_histories *h, kd_err *err)

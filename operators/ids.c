@@ -7,24 +7,6 @@
 
 enum { FIRST_TABLE = 64 };
 
-bool kd_grow(void **array, uint32_t *cap, uint32_t need, size_t size)
-{
-    if (need <= *cap)
-        return true;
-    uint64_t want = (uint64_t)*cap + *cap / 4 + 16;
-    if (want < need)
-        want = need;
-    if (want > UINT32_MAX || want > SIZE_MAX / size)
-        return false;
-    char *p = realloc(*array, want * size);
-    if (p == NULL)
-        return false;
-    memset(p + (size_t)*cap * size, 0, (want - *cap) * size);
-    *array = p;
-    *cap = (uint32_t)want;
-    return true;
-}
-
 kd_rc kd_ids_init(kd_ids *ids, uint32_t max_slots, kd_err *err)
 {
     *ids = (kd_ids){.first_free = KD_NO_SLOT, .max_slots = max_slots};

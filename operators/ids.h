@@ -64,8 +64,4 @@ static inline void kd_ids_prefetch(const kd_ids *ids, uint64_t hash)
 size_t kd_ids_bytes(const kd_ids *ids);
 size_t kd_ids_text_bytes(const kd_ids *ids);
 
-/* Grows an array of `size`-byte elements to at least need elements (by a quarter at a time),
- * zeroing the new part. False when out of memory; then nothing changed. */
-bool kd_grow(void **array, uint32_t *cap, uint32_t need, size_t size);
-
 #endif
