@@ -184,10 +184,9 @@ static kd_rc learn(recommend *x, const kd_flag *flags, kd_err *err)
     KD_TRY(dead != NULL ? kd_jsonl_sink_new(dead, KD_TAKE_DEAD_LETTERS, &x->sink, err)
                         : kd_tee_sink_new(NULL, 0, &x->sink, err));
     KD_TRY(kd_recommender_new(v, &x->rec, err));
-    kd_pipeline_options po = {.epoch_max = (uint32_t)kd_opt_int(v, "epoch.max"),
-                              .workers = 1,
-                              .is_silent = true,
-                              .max_dead_letters = kd_opt_int(v, "max.dead-letters")};
+    kd_pipeline_options po = kd_config_pipeline(v);
+    po.workers = 1;
+    po.is_silent = true;
     KD_TRY(kd_pipeline_new(&po, x->source, x->rec, x->sink, &x->pipeline, err));
     KD_TRY(x->source->kind->start(x->source, err));
     KD_TRY(x->sink->kind->start(x->sink, err));

@@ -20,6 +20,8 @@ static const char help[] =
     "(.avro)\n"
     "  --table                 a readable table on standard output instead\n"
     "  --dead-letters FILE     bad records as JSON lines\n"
+    "  --similar FILE          neighbour lists that changed, as JSON lines (.jsonl) or Avro "
+    "(.avro)\n"
     "  --receipts FILE         who was forgotten (null updates) and the receipts, as JSON lines\n"
     "  --max-dead-letters N    end with exit code 3 when there are more\n"
     "  --now TIME              events after this time are refused (default: the clock)\n"
@@ -59,10 +61,11 @@ static kd_rc parse_speed(const char *text, double *out, kd_err *err)
 
 static kd_rc open_sinks(replay *x, const kd_flag *flags, kd_err *err)
 {
-    kd_sink *list[5] = {NULL};
+    kd_sink *list[6] = {NULL};
     uint32_t n = 0;
     const char *out = kd_flag_value(flags, "out"), *dead = kd_flag_value(flags, "dead-letters");
     const char *receipts = kd_flag_value(flags, "receipts");
+    const char *similar = kd_flag_value(flags, "similar");
     if (out != NULL && ends_with(out, ".gz"))
         return kd_fail(err, KD_ECONFIG, "--out %s: gzip is read, not written", out);
     kd_rc rc = kd_digest_sink_new(&list[n++], err);
@@ -78,6 +81,10 @@ static kd_rc open_sinks(replay *x, const kd_flag *flags, kd_err *err)
     if (rc == KD_OK && out != NULL)
         rc = ends_with(out, ".avro") ? kd_container_sink_new(out, KD_OUT_UPDATE, &list[n++], err)
                                      : kd_jsonl_sink_new(out, KD_TAKE_UPDATES, &list[n++], err);
+    if (rc == KD_OK && similar != NULL)
+        rc = ends_with(similar, ".avro")
+                 ? kd_container_sink_new(similar, KD_OUT_SIMILAR, &list[n++], err)
+                 : kd_jsonl_sink_new(similar, KD_TAKE_SIMILAR, &list[n++], err);
     if (rc == KD_OK && dead != NULL)
         rc = kd_jsonl_sink_new(dead, KD_TAKE_DEAD_LETTERS, &list[n++], err);
     if (rc == KD_OK && receipts != NULL)
@@ -98,10 +105,11 @@ static kd_rc open_all(replay *x, const kd_flag *flags, kd_err *err)
     KD_TRY(kd_files_open(x->arena, flags, &x->source, NULL, err));
     KD_TRY(open_sinks(x, flags, err));
     KD_TRY(kd_recommender_new(v, &x->rec, err));
-    kd_pipeline_options po = {.epoch_max = (uint32_t)kd_opt_int(v, "epoch.max"),
-                              .workers = (uint32_t)kd_opt_int(v, "workers"),
-                              .emit_always = kd_opt_int(v, "emit") == 0,
-                              .max_dead_letters = max_dead};
+    kd_pipeline_options po = kd_config_pipeline(v);
+    po.max_dead_letters = max_dead;
+    po.similar_count = 0;
+    if (kd_flag_value(flags, "similar") != NULL)
+        po.similar_count = (uint32_t)kd_opt_int(v, "similar.count");
     KD_TRY(kd_pipeline_new(&po, x->source, x->rec, x->sink, &x->pipeline, err));
     KD_TRY(x->source->kind->start(x->source, err));
     return x->sink->kind->start(x->sink, err);
@@ -140,7 +148,13 @@ static void print_totals(const replay *x, int64_t elapsed_ms)
     print_row("epochs", c->epochs);
     print_row("lists computed", c->answers);
     print_row("events answered by a later", c->coalesced);
+    print_row("  of them over the rate", c->over_rate);
     print_row("updates", c->updates);
+    if (c->similar > 0) {
+        print_row("neighbour lists", c->similar);
+        print_row("  others looked at again", c->similar_fanout);
+        print_row("  others dropped", c->similar_dropped);
+    }
     fprintf(stderr, "  %-28s %14.3f s, %lld records/s\n", "time", (double)elapsed_ms / 1000,
             (long long)(elapsed_ms > 0 ? c->records * 1000 / elapsed_ms : 0));
 }
@@ -191,6 +205,7 @@ static int run_replay(replay *x, int argc, char **argv, kd_err *err)
         {.name = "table"},
         {.name = "dead-letters", .has_value = true},
         {.name = "receipts", .has_value = true},
+        {.name = "similar", .has_value = true},
         {.name = "max-dead-letters", .has_value = true},
         {.name = "now", .has_value = true},
         {.name = "speed", .has_value = true},

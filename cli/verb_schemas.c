@@ -21,7 +21,7 @@ static const row rows[] = {
     {"topics.browse", KD_SCHEMA_BROWSE},          {"topics.purchase", KD_SCHEMA_PURCHASE},
     {"topics.catalog", KD_SCHEMA_CATALOG},        {"topics.forget", KD_SCHEMA_FORGET},
     {"topics.recommendations", KD_SCHEMA_UPDATE}, {"topics.dead-letters", KD_SCHEMA_DEAD_LETTER},
-    {"topics.receipts", KD_SCHEMA_RECEIPT},
+    {"topics.receipts", KD_SCHEMA_RECEIPT},       {"topics.similar", KD_SCHEMA_SIMILAR},
 };
 
 static kd_rc one(kd_registry *r, const char *topic, kd_schema_id schema, bool is_check,

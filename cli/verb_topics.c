@@ -30,6 +30,7 @@ static const topic topics[] = {
     {"topics.catalog", true, false, {"cleanup.policy", "compact", "retention.ms", "-1"}},
     {"topics.recommendations", false, true, {"cleanup.policy", "compact"}},
     {"topics.dead-letters", false, false, {NULL}},
+    {"topics.similar", false, true, {"cleanup.policy", "compact"}},
     {"topics.receipts", false, false, {"retention.ms", "-1"}},
 };
 enum { N_TOPICS = sizeof topics / sizeof *topics };

@@ -11,6 +11,14 @@
 static const kd_opt opts[] = {
     {"epoch.max", KD_OPT_INT, "512", 1, 65536, NULL,
      "Most records of an epoch; one makes every list reflect exactly the events before it."},
+    {"shopper.rate.max", KD_OPT_INT, "600", 0, 1000000000, NULL,
+     "Events of one shopper in a minute; what comes above is applied, but answered together with "
+     "others of its epoch, so that a bot does not cut epochs short; 0 = no limit."},
+    {"similar.count", KD_OPT_INT, "10", 1, 1000, NULL, "Neighbours in a SimilarShoppers record."},
+    {"similar.threshold", KD_OPT_REAL, "0.2", 0, 1, NULL,
+     "A neighbour list is published when more than this share of it changed."},
+    {"similar.fanout.max", KD_OPT_INT, "100", 0, 1000000, NULL,
+     "Other shoppers whose neighbour lists are looked at again in an epoch; the rest is dropped."},
     {"workers", KD_OPT_INT, "1", 1, 256, NULL,
      "Threads that compute lists; no output depends on it."},
     {"emit", KD_OPT_ENUM, "on-change", 0, 0, "always|on-change",
@@ -34,6 +42,8 @@ static const kd_opt opts[] = {
      "Input: ForgetRequest, keyed by shopper."},
     {"topics.recommendations", KD_OPT_STRING, "recommendations", 0, 0, NULL,
      "Output: RecommendationUpdate, keyed by shopper."},
+    {"topics.similar", KD_OPT_STRING, "", 0, 0, NULL,
+     "Output: SimilarShoppers, keyed by shopper; empty = not published."},
     {"topics.dead-letters", KD_OPT_STRING, "dead-letters", 0, 0, NULL,
      "Output: DeadLetter, with the key of the bad record."},
     {"topics.receipts", KD_OPT_STRING, "forget-receipts", 0, 0, NULL,
@@ -288,4 +298,19 @@ kd_rc kd_config_kafka(kd_config *c, const char *assignment, kd_err *err)
     const char *value;
     KD_TRY(cut(assignment, "-X", name, &value, err));
     return set_property(c, name, value, "-X", err);
+}
+
+kd_pipeline_options kd_config_pipeline(const kd_opt_values *v)
+{
+    const char *similar = kd_opt_str(v, "topics.similar");
+    bool has_similar = similar != NULL && similar[0] != '\0';
+    return (kd_pipeline_options){.epoch_max = (uint32_t)kd_opt_int(v, "epoch.max"),
+                                 .workers = (uint32_t)kd_opt_int(v, "workers"),
+                                 .rate_max = kd_opt_int(v, "shopper.rate.max"),
+                                 .emit_always = kd_opt_int(v, "emit") == 0,
+                                 .similar_count =
+                                     has_similar ? (uint32_t)kd_opt_int(v, "similar.count") : 0,
+                                 .similar_threshold = kd_opt_real(v, "similar.threshold"),
+                                 .similar_fanout = (uint32_t)kd_opt_int(v, "similar.fanout.max"),
+                                 .max_dead_letters = kd_opt_int(v, "max.dead-letters")};
 }

@@ -12,6 +12,7 @@
 #define KD_CONFIG_H
 
 #include "base/opt.h"
+#include "topology/pipeline.h"
 
 typedef struct kd_config {
     kd_opt_values values;
@@ -40,5 +41,8 @@ KD_CHECK kd_rc kd_config_kafka(kd_config *c, const char *assignment, kd_err *err
 
 /* A value must not be shown: its name speaks of passwords, keys or secrets. */
 bool kd_config_is_secret(const char *name);
+
+/* What the options say about the pipeline; the rest (drain, is_silent) is the caller's. */
+kd_pipeline_options kd_config_pipeline(const kd_opt_values *v);
 
 #endif

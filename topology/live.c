@@ -61,6 +61,7 @@ static kd_rc open_sink(kd_live *x, const kd_config *c, const kd_run_options *o, 
     const kd_opt_values *v = &c->values;
     kd_kafka_sink_options so = {
         .recommendations = given(v, "topics.recommendations"),
+        .similar = given(v, "topics.similar"),
         .dead_letters = given(v, "topics.dead-letters"),
         .receipts = given(v, "topics.receipts"),
         .properties = c->kafka,
@@ -76,11 +77,8 @@ kd_rc kd_live_open(kd_live *x, const kd_config *c, const kd_run_options *o, kd_e
 {
     const kd_opt_values *v = &c->values;
     *x = (kd_live){0};
-    kd_pipeline_options po = {.epoch_max = (uint32_t)kd_opt_int(v, "epoch.max"),
-                              .workers = (uint32_t)kd_opt_int(v, "workers"),
-                              .drain = true,
-                              .emit_always = kd_opt_int(v, "emit") == 0,
-                              .max_dead_letters = kd_opt_int(v, "max.dead-letters")};
+    kd_pipeline_options po = kd_config_pipeline(v);
+    po.drain = true;
     kd_rc rc = kd_live_codec(c, &x->codec, err);
     if (rc == KD_OK)
         rc = open_source(x, c, o, err);

@@ -3,7 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/recent.h"
 #include "topology/pool.h"
+#include "topology/similar.h"
+
+enum { RATES = 1 << 16 }; /* shoppers whose rate is known */
 
 /* What an applied record leaves to be emitted, in the order of the records. */
 typedef enum ask_kind {
@@ -16,26 +21,40 @@ typedef struct ask {
     kd_query query;     /* LIST; of FORGET the shopper_id only */
     kd_receipt receipt; /* FORGET */
     char shopper_hash[65];
-    kd_update update; /* LIST: the answer */
+    const kd_str *sessions; /* FORGET: [receipt.sessions] nulls for these too */
+    kd_update update;       /* LIST: the answer */
+    kd_similar near;        /* LIST, where neighbour lists are published */
     kd_rc rc;
     kd_err err;
 } ask;
 
-/* The unit that the next record may continue. */
-typedef struct unit {
-    kd_str shopper, order; /* in `text` */
-    kd_ms time;
-    uint32_t ask; /* its place, or NO_ASK */
-} unit;
-
 #define NO_ASK UINT32_MAX
+
+/* A record of the open epoch, between the cut and apply. Its strings are the source's until
+ * release.
+ */
+typedef struct entry {
+    kd_record rec;
+    kd_str shopper; /* null for a catalogue record */
+    uint32_t first; /* the entry that opened its unit, or that it is coalesced with */
+    uint32_t ask;   /* of the first one: where the answer is, or NO_ASK */
+    bool is_over_rate;
+    kd_ahead ahead;
+} entry;
 
 /* A shopper of the open epoch. */
 typedef struct member {
     uint64_t hash;
     kd_str id;
     uint64_t epoch; /* 0 = empty, or of an epoch gone by */
+    uint32_t first; /* its last unit's first entry */
 } member;
+
+/* How many events of a shopper there were in one minute. */
+typedef struct rate {
+    int64_t minute;
+    int64_t n;
+} rate;
 
 typedef enum stage { FILLING, EMITTING } stage;
 
@@ -47,9 +66,13 @@ struct kd_pipeline {
     kd_pool *pool;
     kd_reader_space **space; /* [workers] */
     kd_arena **answers;      /* [workers] lists of the epoch */
-    kd_arena *text;          /* ids of the epoch's asks */
-    kd_arena *kept_text;     /* the record that was pushed back */
-    kd_record kept;
+    kd_arena *text;          /* ids of forgotten sessions */
+    kd_similars *similars;   /* NULL = not published */
+    kd_similar *similar;     /* [cap_similar] to be published after the updates */
+    kd_rc *similar_rc;       /* [cap_similar] */
+    uint32_t n_similar, next_similar, cap_similar;
+    kd_arena *kept_text[2]; /* records that were pushed back: this epoch's first, the next one's */
+    entry kept;
     bool has_kept;
     kd_record
         bad; /* a bad record whose letter the sink had no room for; raw bytes are the source's */
@@ -58,10 +81,11 @@ struct kd_pipeline {
     stage stage;
     ask *asks; /* [epoch_max] */
     uint32_t n_asks, next_ask, ask_step;
-    uint32_t n_records; /* in the open epoch */
-    unit unit;
-    bool has_unit;
-    member *members; /* [members_cap], a power of two; open addressing */
+    entry *entries; /* [epoch_max] the open epoch */
+    uint32_t n_entries;
+    uint32_t last;    /* the last entry that is not a catalogue record, or NO_ASK */
+    kd_recent *rates; /* NULL = no limit */
+    member *members;  /* [members_cap], a power of two; open addressing */
     uint32_t members_cap;
     uint64_t epoch;
     bool is_over; /* the source ended */
@@ -95,11 +119,19 @@ kd_rc kd_pipeline_new(const kd_pipeline_options *o, kd_source *source, kd_recomm
     p->asks = calloc(o->epoch_max, sizeof *p->asks);
     p->space = calloc(o->workers, sizeof *p->space);
     p->answers = calloc(o->workers, sizeof *p->answers);
+    p->entries = calloc(o->epoch_max, sizeof *p->entries);
+    p->last = NO_ASK;
     p->text = kd_arena_new(0);
-    p->kept_text = kd_arena_new(0);
+    p->kept_text[0] = kd_arena_new(0);
+    p->kept_text[1] = kd_arena_new(0);
     kd_rc rc = KD_OK;
+    if (o->rate_max > 0)
+        rc = kd_recent_new(RATES, sizeof(rate), &p->rates, err);
+    kd_similar_options so = {o->similar_count, o->similar_threshold, o->similar_fanout};
+    if (rc == KD_OK && so.count > 0)
+        rc = kd_similars_new(&so, &p->similars, err);
     if (p->members == NULL || p->asks == NULL || p->space == NULL || p->answers == NULL ||
-        p->text == NULL || p->kept_text == NULL)
+        p->entries == NULL || p->text == NULL || p->kept_text[0] == NULL || p->kept_text[1] == NULL)
         rc = kd_fail(err, KD_ENOMEM, "no memory for epochs of %u records", o->epoch_max);
     if (rc == KD_OK)
         rc = kd_pool_new(o->workers, &p->pool, err);
@@ -127,8 +159,14 @@ void kd_pipeline_free(kd_pipeline *p)
         if (p->answers != NULL)
             kd_arena_free(p->answers[k]);
     }
+    kd_arena_free(p->kept_text[0]);
+    kd_arena_free(p->kept_text[1]);
     kd_arena_free(p->text);
-    kd_arena_free(p->kept_text);
+    kd_similars_free(p->similars);
+    free(p->similar);
+    free(p->similar_rc);
+    kd_recent_free(p->rates);
+    free(p->entries);
     free(p->space);
     free(p->answers);
     free(p->members);
@@ -143,8 +181,8 @@ const kd_counts *kd_pipeline_counts(const kd_pipeline *p)
 
 bool kd_pipeline_between(const kd_pipeline *p, const kd_pos **out_pending)
 {
-    *out_pending = p->has_kept ? &p->kept.pos : NULL;
-    return p->stage == FILLING && p->n_records == 0 && !p->has_bad;
+    *out_pending = p->has_kept ? &p->kept.rec.pos : NULL;
+    return p->stage == FILLING && p->n_entries == 0 && !p->has_bad;
 }
 
 kd_ms kd_pipeline_time(const kd_pipeline *p)
@@ -173,35 +211,80 @@ static member *find_member(kd_pipeline *p, kd_str id, uint64_t hash)
 
 /* True if the record belongs to the unit just before it: the same shopper, in one basket or at one
  * time. */
-static bool continues_unit(const kd_pipeline *p, const kd_record *r, kd_str shopper)
+static bool continues_unit(const kd_pipeline *p, const entry *x)
 {
-    if (!p->has_unit || !kd_str_eq(p->unit.shopper, shopper))
+    const entry *last = p->last == NO_ASK ? NULL : &p->entries[p->last];
+    if (last == NULL || last->rec.type == KD_FORGET || !kd_str_eq(last->shopper, x->shopper))
         return false;
-    bool same_basket =
-        r->order_id.p != NULL && p->unit.order.p != NULL && kd_str_eq(r->order_id, p->unit.order);
-    return same_basket || r->time == p->unit.time;
+    bool same_basket = x->rec.order_id.p != NULL && last->rec.order_id.p != NULL &&
+                       kd_str_eq(x->rec.order_id, last->rec.order_id);
+    return same_basket || x->rec.time == last->rec.time;
+}
+
+/* Counts the event. True if its shopper has more than rate_max of its minute. Minutes gone by are
+ * not counted any more. */
+static bool is_over_rate(kd_pipeline *p, const kd_record *r, uint64_t hash)
+{
+    if (p->rates == NULL)
+        return false;
+    enum { MINUTE = 60000 };
+    int64_t minute = r->time / MINUTE;
+    rate *x = kd_recent_use(p->rates, hash);
+    if (x->minute < minute)
+        *x = (rate){.minute = minute};
+    return x->minute == minute && ++x->n > p->opt.rate_max;
 }
 
 /* True if the record must wait for the next epoch. */
-static bool closes_epoch(kd_pipeline *p, const kd_record *r, kd_str shopper, uint64_t hash)
+static bool closes_epoch(kd_pipeline *p, const entry *x, uint64_t hash)
 {
-    if (p->n_records >= p->opt.epoch_max)
+    if (p->n_entries >= p->opt.epoch_max)
         return true;
-    if (r->type == KD_CATALOG)
+    if (x->rec.type == KD_CATALOG || find_member(p, x->shopper, hash)->epoch != p->epoch)
         return false;
-    if (find_member(p, shopper, hash)->epoch != p->epoch)
-        return false;
-    return r->type == KD_FORGET || !continues_unit(p, r, shopper);
+    return x->rec.type == KD_FORGET || (!x->is_over_rate && !continues_unit(p, x));
 }
 
-static kd_rc push_back(kd_pipeline *p, const kd_record *r, kd_err *err)
+static kd_rc push_back(kd_pipeline *p, const entry *x, kd_err *err)
 {
     if (p->has_kept)
         return KD_OK; /* it is the one that was pushed back before */
-    kd_arena_reset(p->kept_text);
-    KD_TRY(kd_record_copy(r, p->kept_text, &p->kept, err));
+    /* The one kept before may be in the epoch that now closes, with its strings. */
+    kd_arena *text = p->kept_text[1];
+    p->kept_text[1] = p->kept_text[0];
+    p->kept_text[0] = text;
+    kd_arena_reset(text);
+    p->kept = *x;
+    KD_TRY(kd_record_copy(&x->rec, text, &p->kept.rec, err));
+    if (x->rec.type != KD_CATALOG)
+        p->kept.shopper = kd_recommender_shopper(p->rec, &p->kept.rec);
     p->has_kept = true;
     return KD_OK;
+}
+
+/* Takes the record into the epoch. */
+static void admit(kd_pipeline *p, const entry *x, uint64_t hash)
+{
+    uint32_t k = p->n_entries++;
+    entry *e = &p->entries[k];
+    *e = *x;
+    e->ask = NO_ASK;
+    e->first = k;
+    if (x->rec.type == KD_CATALOG)
+        return;
+    member *m = find_member(p, x->shopper, hash);
+    if (x->rec.type == KD_FORGET) {
+        p->last = k;
+        return;
+    }
+    if (continues_unit(p, x)) {
+        e->first = p->entries[p->last].first;
+    } else if (x->is_over_rate && m->epoch == p->epoch) {
+        e->first = m->first;
+        p->counts.over_rate++;
+    }
+    *m = (member){hash, x->shopper, p->epoch, e->first};
+    p->last = k;
 }
 
 /* -- apply --------------------------------------------------------------------------------------
@@ -224,69 +307,70 @@ static void count_record(kd_counts *c, const kd_record *r, const kd_applied *a)
     c->refused += a->refused;
 }
 
-static kd_rc copy_query(kd_pipeline *p, const kd_record *r, kd_str shopper, kd_query *q,
-                        kd_err *err)
+static kd_rc ask_forget(kd_pipeline *p, const entry *e, const kd_applied *a, kd_err *err)
 {
-    q->time = r->time;
-    q->trigger = r->pos;
-    q->shopper_id = shopper; /* already in p->text */
-    KD_TRY(kd_arena_str(p->text, r->item_id, &q->item_id, err));
-    return kd_arena_str(p->text, r->event_id, &q->event_id, err);
-}
-
-static kd_rc ask_forget(kd_pipeline *p, const kd_record *r, kd_str shopper, const kd_applied *a,
-                        kd_err *err)
-{
-    if (!r->emit)
+    if (!e->rec.emit)
         return KD_OK;
-    ask *x = &p->asks[p->n_asks];
-    *x = (ask){.kind = ASK_FORGET, .receipt = a->receipt};
-    KD_TRY(kd_arena_str(p->text, shopper, &x->query.shopper_id, err));
-    KD_TRY(kd_arena_str(p->text, r->event_id, &x->receipt.request_id, err));
+    size_t n = (size_t)a->receipt.sessions;
+    kd_str *sessions = kd_arena_alloc(p->text, (n + 1) * sizeof *sessions);
+    if (sessions == NULL)
+        return kd_fail(err, KD_ENOMEM, "no memory for %zu sessions", n);
+    for (size_t k = 0; k < n; k++)
+        KD_TRY(kd_arena_str(p->text, a->sessions[k], &sessions[k], err));
+    ask *x = &p->asks[p->n_asks++];
+    *x = (ask){.kind = ASK_FORGET,
+               .query.shopper_id = e->shopper,
+               .sessions = sessions,
+               .receipt = a->receipt};
     memcpy(x->shopper_hash, a->shopper_hash, sizeof x->shopper_hash);
     x->receipt.shopper_hash = kd_str_of(x->shopper_hash);
-    p->n_asks++;
     return KD_OK;
 }
 
-/* A browse or purchase event: opens a unit, or takes the place of the one before it in its unit. */
-static kd_rc ask_list(kd_pipeline *p, const kd_record *r, kd_str shopper, uint64_t hash,
-                      bool is_due, kd_err *err)
+/* The answer is due: the unit's first one makes its place, the last one is what is asked. */
+static void ask_list(kd_pipeline *p, const entry *e)
 {
-    bool continues = continues_unit(p, r, shopper);
-    if (!continues) {
-        p->unit = (unit){.ask = NO_ASK};
-        KD_TRY(kd_arena_str(p->text, shopper, &p->unit.shopper, err));
-        member *m = find_member(p, shopper, hash);
-        *m = (member){hash, p->unit.shopper, p->epoch};
-        p->has_unit = true;
-    }
-    KD_TRY(kd_arena_str(p->text, r->order_id, &p->unit.order, err));
-    p->unit.time = r->time;
-    if (!is_due)
-        return KD_OK;
-    if (p->unit.ask == NO_ASK)
-        p->unit.ask = p->n_asks++;
+    entry *first = &p->entries[e->first];
+    if (first->ask == NO_ASK)
+        first->ask = p->n_asks++;
     else
         p->counts.coalesced++;
-    ask *x = &p->asks[p->unit.ask];
-    *x = (ask){.kind = ASK_LIST};
-    return copy_query(p, r, p->unit.shopper, &x->query, err);
+    p->asks[first->ask] = (ask){.kind = ASK_LIST,
+                                .query = {.shopper_id = e->shopper,
+                                          .time = e->rec.time,
+                                          .item_id = e->rec.item_id,
+                                          .trigger = e->rec.pos,
+                                          .event_id = e->rec.event_id}};
 }
 
-static kd_rc apply(kd_pipeline *p, const kd_record *r, kd_str shopper, uint64_t hash, kd_err *err)
+static kd_rc apply_one(kd_pipeline *p, const entry *e, kd_err *err)
 {
     kd_applied a;
-    KD_TRY(kd_recommender_apply(p->rec, r, &a, err));
-    p->n_records++;
-    p->time = r->time;
-    count_record(&p->counts, r, &a);
-    if (r->type == KD_CATALOG)
-        return KD_OK;
-    if (r->type != KD_FORGET)
-        return ask_list(p, r, shopper, hash, r->emit && !a.refused && !p->opt.is_silent, err);
-    p->has_unit = false;
-    return ask_forget(p, r, shopper, &a, err);
+    KD_TRY(kd_recommender_apply(p->rec, &e->rec, &a, err));
+    p->time = e->rec.time;
+    count_record(&p->counts, &e->rec, &a);
+    if (e->rec.type == KD_FORGET)
+        return ask_forget(p, e, &a, err);
+    if (e->rec.type != KD_CATALOG && e->rec.emit && !a.refused && !p->opt.is_silent)
+        ask_list(p, e);
+    return KD_OK;
+}
+
+/* In order, one writer; what the records further on will touch is fetched meanwhile. */
+static kd_rc apply(kd_pipeline *p, kd_err *err)
+{
+    enum { APART = 2, AHEAD = APART * KD_AHEAD_STEPS };
+    uint32_t n = p->n_entries;
+    for (uint32_t k = 0; k < n + AHEAD; k++) {
+        for (uint32_t step = 0; step < KD_AHEAD_STEPS; step++) {
+            uint32_t at = k - step * APART; /* wraps below 0 */
+            if (at < n)
+                kd_recommender_ahead(p->rec, &p->entries[at].rec, (int)step, &p->entries[at].ahead);
+        }
+        if (k >= AHEAD)
+            KD_TRY(apply_one(p, &p->entries[k - AHEAD], err));
+    }
+    return KD_OK;
 }
 
 /* -- bad records --------------------------------------------------------------------------------
@@ -339,7 +423,7 @@ static kd_rc bury(kd_pipeline *p, const kd_record *r, const kd_err *why, kd_err 
     return rc;
 }
 
-/* -- step 1 and 2: fill and apply ----------------------------------------------------------------
+/* -- step 1: fill -----------------------------------------------------------------------------
  */
 
 /* KD_OK: the epoch is closed (and may be empty); others as kd_pipeline_step. */
@@ -348,40 +432,35 @@ static kd_rc fill(kd_pipeline *p, kd_err *err)
     if (p->has_bad)
         KD_TRY(bury(p, &p->bad, &p->bad_err, err));
     for (;;) {
-        kd_record next;
-        const kd_record *r = &next;
+        entry next = {.shopper = KD_STR_NULL};
+        const entry *x = p->has_kept ? &p->kept : &next;
         kd_err why = {0};
         kd_rc rc = KD_OK;
-        if (p->has_kept)
-            r = &p->kept;
-        else
-            rc = p->source->kind->next(p->source, &next, &why);
+        if (!p->has_kept)
+            rc = p->source->kind->next(p->source, &next.rec, &why);
         if (rc == KD_END) {
             p->is_over = true;
             return KD_OK;
         }
         if (rc == KD_AGAIN || rc == KD_RETRY) {
-            if (p->opt.drain && p->n_records > 0)
+            if (p->opt.drain && p->n_entries > 0)
                 return KD_OK; /* what is here is answered first; the source says it again */
             if (err != NULL)
                 *err = why;
             return rc;
         }
-        if (rc == KD_OK && !p->has_kept)
+        if (!p->has_kept && (rc == KD_OK || rc == KD_EDATA))
             p->counts.records++;
-        kd_str shopper = KD_STR_NULL;
-        if (rc == KD_OK && r->type != KD_CATALOG) {
-            shopper = kd_recommender_shopper(p->rec, r);
-            if (shopper.p == NULL) {
+        if (!p->has_kept && rc == KD_OK && next.rec.type != KD_CATALOG) {
+            next.shopper = kd_recommender_shopper(p->rec, &next.rec);
+            if (next.shopper.p == NULL) {
                 rc = kd_bad(&why, KD_REASON_NO_SHOPPER, "the record names no shopper");
-                kd_err_at(&why, "%s[%d]@%lld", r->pos.topic, r->pos.partition,
-                          (long long)r->pos.offset);
+                kd_err_at(&why, "%s[%d]@%lld", next.rec.pos.topic, next.rec.pos.partition,
+                          (long long)next.rec.pos.offset);
             }
-        } else if (rc == KD_EDATA) {
-            p->counts.records++;
         }
         if (rc == KD_EDATA) {
-            KD_TRY(bury(p, r, &why, err));
+            KD_TRY(bury(p, &next.rec, &why, err));
             continue;
         }
         if (rc != KD_OK) {
@@ -389,10 +468,12 @@ static kd_rc fill(kd_pipeline *p, kd_err *err)
                 *err = why;
             return rc;
         }
-        uint64_t hash = kd_hash64(shopper.p, shopper.n, 0);
-        if (closes_epoch(p, r, shopper, hash))
-            return push_back(p, r, err);
-        KD_TRY(apply(p, r, shopper, hash, err));
+        uint64_t hash = kd_hash64(x->shopper.p, x->shopper.n, 0);
+        if (!p->has_kept && next.rec.type <= KD_PURCHASE)
+            next.is_over_rate = is_over_rate(p, &next.rec, hash);
+        if (closes_epoch(p, x, hash))
+            return push_back(p, x, err);
+        admit(p, x, hash);
         p->has_kept = false;
     }
 }
@@ -406,7 +487,59 @@ static void answer(void *arg, uint32_t worker, uint32_t index)
     ask *x = &p->asks[index];
     if (x->kind == ASK_LIST)
         x->rc = kd_recommender_answer(p->rec, p->space[worker], &x->query, p->answers[worker],
-                                      &x->update, NULL, &x->err);
+                                      &x->update, p->similars == NULL ? NULL : &x->near, &x->err);
+}
+
+/* -- neighbour lists -- */
+
+static bool is_answered(void *arg, kd_str shopper, uint64_t hash)
+{
+    kd_pipeline *p = arg;
+    return find_member(p, shopper, hash)->epoch == p->epoch;
+}
+
+static void look_again(void *arg, uint32_t worker, uint32_t index)
+{
+    kd_pipeline *p = arg;
+    uint32_t n;
+    kd_query q = {.shopper_id = kd_similars_queued(p->similars, &n)[index], .time = p->time};
+    p->similar_rc[index] = kd_recommender_neighbours(p->rec, p->space[worker], &q,
+                                                     p->answers[worker], &p->similar[index], NULL);
+}
+
+/* What is to be published of neighbour lists when the updates are out. */
+static kd_rc find_similar(kd_pipeline *p, kd_err *err)
+{
+    for (uint32_t k = 0; k < p->n_asks; k++) {
+        ask *x = &p->asks[k];
+        if (x->kind == ASK_LIST) {
+            p->counts.similar_dropped += kd_similars_queue(p->similars, &x->near, is_answered, p);
+            continue;
+        }
+        KD_TRY(kd_similars_forget(p->similars, p->rec, x->query.shopper_id, err));
+        for (int64_t s = 0; s < x->receipt.sessions; s++)
+            KD_TRY(kd_similars_forget(p->similars, p->rec, x->sessions[s], err));
+    }
+    uint32_t n, cap = p->cap_similar;
+    (void)kd_similars_queued(p->similars, &n);
+    if (!kd_grow((void **)&p->similar_rc, &cap, n + p->n_asks, sizeof *p->similar_rc) ||
+        !kd_grow((void **)&p->similar, &p->cap_similar, n + p->n_asks, sizeof *p->similar))
+        return kd_fail(err, KD_ENOMEM, "no memory for %u neighbour lists", n + p->n_asks);
+    kd_pool_run(p->pool, n, look_again, p);
+    p->counts.similar_fanout += n;
+    uint32_t news = 0;
+    for (uint32_t k = 0; k < n; k++) {
+        if (p->similar_rc[k] != KD_OK)
+            return kd_fail(err, p->similar_rc[k], "no memory for a neighbour list");
+        if (kd_similars_is_news(p->similars, p->rec, &p->similar[k]))
+            p->similar[news++] = p->similar[k];
+    }
+    for (uint32_t k = 0; k < p->n_asks; k++)
+        if (p->asks[k].kind == ASK_LIST &&
+            kd_similars_is_news(p->similars, p->rec, &p->asks[k].near))
+            p->similar[news++] = p->asks[k].near;
+    p->n_similar = news;
+    return KD_OK;
 }
 
 static kd_rc recommend(kd_pipeline *p, kd_err *err)
@@ -420,7 +553,7 @@ static kd_rc recommend(kd_pipeline *p, kd_err *err)
             *err = p->asks[k].err;
         return p->asks[k].rc;
     }
-    return KD_OK;
+    return p->similars == NULL || p->n_asks == 0 ? KD_OK : find_similar(p, err);
 }
 
 /* -- step 4: emit ---------------------------------------------------------------------------------
@@ -435,10 +568,10 @@ static kd_rc write_out(kd_pipeline *p, const kd_out *out, kd_err *err)
 static kd_rc emit_one(kd_pipeline *p, const ask *x, kd_err *err)
 {
     if (x->kind == ASK_FORGET) {
-        if (p->ask_step == 0) {
-            kd_out out = {.type = KD_OUT_FORGOTTEN, .forgotten = x->query.shopper_id};
+        for (; p->ask_step <= x->receipt.sessions; p->ask_step++) {
+            kd_str id = p->ask_step == 0 ? x->query.shopper_id : x->sessions[p->ask_step - 1];
+            kd_out out = {.type = KD_OUT_FORGOTTEN, .forgotten = id};
             KD_TRY(write_out(p, &out, err));
-            p->ask_step = 1;
         }
         kd_out out = {.type = KD_OUT_RECEIPT, .receipt = &x->receipt};
         return write_out(p, &out, err);
@@ -461,19 +594,27 @@ static kd_rc emit(kd_pipeline *p, kd_err *err)
         KD_TRY(emit_one(p, &p->asks[p->next_ask], err));
         p->ask_step = 0;
     }
+    for (; p->next_similar < p->n_similar; p->next_similar++) {
+        kd_out out = {.type = KD_OUT_SIMILAR, .similar = &p->similar[p->next_similar]};
+        KD_TRY(write_out(p, &out, err));
+        p->counts.similar++;
+    }
     return KD_OK;
 }
 
 static void end_epoch(kd_pipeline *p)
 {
     p->source->kind->release(p->source);
-    kd_arena_reset(p->text);
     for (uint32_t k = 0; k < p->opt.workers; k++)
         kd_arena_reset(p->answers[k]);
-    p->counts.epochs += p->n_records > 0;
+    p->counts.epochs += p->n_entries > 0;
     p->n_asks = p->next_ask = p->ask_step = 0;
-    p->n_records = 0;
-    p->has_unit = false;
+    p->n_entries = 0;
+    p->n_similar = p->next_similar = 0;
+    p->last = NO_ASK;
+    kd_arena_reset(p->text);
+    if (p->similars != NULL)
+        kd_similars_end_epoch(p->similars);
     p->epoch++;
     p->stage = FILLING;
 }
@@ -484,11 +625,12 @@ kd_rc kd_pipeline_step(kd_pipeline *p, kd_err *err)
         if (p->is_over && !p->has_kept && !p->has_bad)
             return KD_END;
         KD_TRY(fill(p, err));
+        KD_TRY(apply(p, err));
         KD_TRY(recommend(p, err));
         p->stage = EMITTING;
     }
     KD_TRY(emit(p, err));
-    bool is_empty = p->n_records == 0;
+    bool is_empty = p->n_entries == 0;
     end_epoch(p);
     return is_empty && p->is_over ? KD_END : KD_OK;
 }

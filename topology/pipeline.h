@@ -3,10 +3,15 @@
  *
  *   source -> [ fill -> apply -> recommend (workers) -> emit ] -> sink
  *
+ * fill cuts the epoch, by shopper ids and times alone; the records stay the source's until the
+ * epoch is over, so that apply can look ahead in them.
+ *
  * An epoch closes when it holds epoch.max records, when a shopper comes back (unless the record
  * continues the unit just before it: adjacent records of one shopper with one order_id, or at one
  * time, are answered once, for the last of them), and, with `drain`, when the source says
- * KD_AGAIN. Under replay the cut depends on positions alone.
+ * KD_AGAIN. Under replay the cut depends on positions alone. An event of a shopper with more than
+ * rate_max of them in its minute does not close an epoch: it is applied, and answered together with
+ * the shopper's others of the epoch.
  *
  * I1 every record handed out by the source is either answered, coalesced into a unit that is
  *    answered, refused (counted), not this instance's to answer, or dead-lettered
@@ -25,9 +30,13 @@ typedef struct kd_pipeline kd_pipeline;
 typedef struct kd_pipeline_options {
     uint32_t epoch_max; /* >= 1 */
     uint32_t workers;   /* >= 1; 1 = the loop thread alone */
-    bool drain;         /* live: KD_AGAIN closes the epoch */
+    int64_t rate_max; /* events of a shopper in a minute of event time that close epochs; 0 = all */
+    bool drain;       /* live: KD_AGAIN closes the epoch */
     bool emit_always;
     bool is_silent; /* learn only: no list is computed, dead letters and receipts still go out */
+    uint32_t similar_count;   /* neighbours in a published list; 0 = none is published */
+    double similar_threshold; /* see topology/similar.h */
+    uint32_t similar_fanout;
     int64_t max_dead_letters; /* -1 = no limit; past it kd_pipeline_step returns KD_EDATA */
 } kd_pipeline_options;
 
@@ -39,9 +48,13 @@ typedef struct kd_counts {
     int64_t dead_by_reason[KD_REASON_COUNT];
     int64_t late, refused; /* accepted ones that changed nothing: among the counts above */
     int64_t epochs;
-    int64_t answers;   /* lists computed */
-    int64_t updates;   /* lists published (on-change drops the rest) */
-    int64_t coalesced; /* events answered by a later one of their unit */
+    int64_t answers;         /* lists computed */
+    int64_t updates;         /* lists published (on-change drops the rest) */
+    int64_t coalesced;       /* events answered by a later one of their unit */
+    int64_t similar;         /* neighbour lists published */
+    int64_t similar_fanout;  /* other shoppers' lists looked at again */
+    int64_t similar_dropped; /* those that were over the bound */
+    int64_t over_rate;       /* events past rate_max: answered with a later one of the epoch */
 } kd_counts;
 
 /* Borrows all three until kd_pipeline_free. */

@@ -51,7 +51,8 @@ static void make(world *w, kd_rng *rng, int shoppers)
         snprintf(w->order[k], 8, "o%d", (int)kd_rng_below(rng, 3));
         if (kd_rng_below(rng, 3) > 0)
             time += (kd_ms)kd_rng_below(rng, 3) * 1000;
-        r->time = r->ts = time;
+        /* some are a minute or two late */
+        r->time = r->ts = time - (kd_rng_below(rng, 15) == 0 ? 90000 : 0);
         r->emit = kd_rng_below(rng, 20) > 0;
         r->action = type == KD_PURCHASE ? KD_PAID : (kd_action)kd_rng_below(rng, 3);
         if (type != KD_CATALOG)
@@ -75,22 +76,45 @@ static bool is_event(const kd_record *r)
     return r->type == KD_BROWSE || r->type == KD_PURCHASE;
 }
 
+static bool is_good_event(const world *w, int k)
+{
+    const kd_record *r = &w->step[k].record;
+    return w->step[k].rc != KD_EDATA && is_event(r) && r->user_id.p != NULL;
+}
+
+/* True if record k is more than the rate_max-th of its shopper's newest minute so far. */
+static bool is_over(const world *w, int k, int rate_max)
+{
+    int64_t minute = INT64_MIN;
+    int n = 0;
+    for (int j = 0; j <= k; j++) {
+        if (!is_good_event(w, j) || strcmp(w->shopper[j], w->shopper[k]) != 0)
+            continue;
+        int64_t m = w->step[j].record.time / 60000;
+        if (m > minute) {
+            minute = m;
+            n = 0;
+        }
+        n += m == minute;
+    }
+    return rate_max > 0 && is_good_event(w, k) && w->step[k].record.time / 60000 == minute &&
+           n > rate_max;
+}
+
 /* The rule of pipeline.h on the whole list: *out gets the offsets answered, in order. */
-static int twin(const world *w, int epoch_max, int *out)
+static int twin(const world *w, int epoch_max, int rate_max, int *out)
 {
     int n = 0, in_epoch = 0, first_of_epoch = 0, last = -1; /* last good record */
-    int answer_of_unit[N];
+    int answer_of_unit[N], unit_of[N];                      /* by the unit's first record */
     for (int k = 0; k < N; k++) {
         const kd_record *r = &w->step[k].record;
         if (w->step[k].rc == KD_EDATA || (is_event(r) && r->user_id.p == NULL))
             continue;
-        bool is_back = false;
-        for (int j = first_of_epoch; j < k; j++) {
-            const kd_record *o = &w->step[j].record;
-            if (w->step[j].rc != KD_EDATA && is_event(o) && o->user_id.p != NULL &&
-                r->type != KD_CATALOG && strcmp(w->shopper[j], w->shopper[k]) == 0)
-                is_back = true;
-        }
+        int back = -1; /* the shopper's last event in this epoch */
+        for (int j = first_of_epoch; j < k; j++)
+            if (is_good_event(w, j) && r->type != KD_CATALOG &&
+                strcmp(w->shopper[j], w->shopper[k]) == 0)
+                back = j;
         /* The unit is broken by a forget request, and not by a catalogue record, which is nobody's.
          */
         bool continues = false;
@@ -100,25 +124,28 @@ static int twin(const world *w, int epoch_max, int *out)
                         (o->time == r->time || (o->order_id.p != NULL && r->order_id.p != NULL &&
                                                 strcmp(w->order[last], w->order[k]) == 0));
         }
-        if (in_epoch == epoch_max || (is_back && !continues)) {
+        bool joins = back >= 0 && is_over(w, k, rate_max);
+        if (in_epoch == epoch_max || (back >= 0 && !continues && !joins)) {
             first_of_epoch = k;
             in_epoch = 0;
-            continues = false;
+            continues = joins = false;
         }
         in_epoch++;
         if (r->type == KD_CATALOG)
             continue;
         if (is_event(r)) {
-            answer_of_unit[k] = continues ? answer_of_unit[last] : -1;
+            answer_of_unit[k] = -1;
+            int unit = continues ? unit_of[last] : joins ? unit_of[back] : k;
+            unit_of[k] = unit;
             bool is_refused = false; /* behind the tombstone of an earlier forget request */
             for (int j = 0; j < k; j++)
                 is_refused |= w->step[j].rc != KD_EDATA && w->step[j].record.type == KD_FORGET &&
                               strcmp(w->shopper[j], w->shopper[k]) == 0 &&
                               r->time <= w->step[j].record.time;
             if (r->emit && !is_refused) {
-                if (answer_of_unit[k] < 0)
-                    answer_of_unit[k] = n++;
-                out[answer_of_unit[k]] = k;
+                if (answer_of_unit[unit] < 0)
+                    answer_of_unit[unit] = n++;
+                out[answer_of_unit[unit]] = k;
             }
         }
         last = k;
@@ -143,7 +170,7 @@ static kd_recommender *recommender(void)
     return r;
 }
 
-static result run(const world *w, uint32_t epoch_max, uint32_t workers, kd_rng *full)
+static result run(const world *w, uint32_t epoch_max, uint32_t workers, int rate_max, kd_rng *full)
 {
     kd_err err = {0};
     kd_memory_options mo = {.steps = w->step, .n_steps = N};
@@ -154,8 +181,11 @@ static result run(const world *w, uint32_t epoch_max, uint32_t workers, kd_rng *
     assert_int_equal(kd_memory_source_new(&mo, &source, &err), KD_OK);
     assert_int_equal(kd_memory_sink_new(&sink, &err), KD_OK);
     assert_int_equal(source->kind->start(source, &err), KD_OK);
-    kd_pipeline_options po = {
-        .epoch_max = epoch_max, .workers = workers, .emit_always = true, .max_dead_letters = -1};
+    kd_pipeline_options po = {.epoch_max = epoch_max,
+                              .workers = workers,
+                              .rate_max = rate_max,
+                              .emit_always = true,
+                              .max_dead_letters = -1};
     assert_int_equal(kd_pipeline_new(&po, source, rec, sink, &p, &err), KD_OK);
     kd_rc rc;
     do {
@@ -198,12 +228,14 @@ static void test_cut_equals_twin(void **unused)
     kd_rng rng;
     kd_rng_init(&rng, seed_of());
     static world w;
+    int64_t over_rate = 0;
     for (int round = 0; round < 60; round++) {
         int epoch_max = round % 3 == 0 ? 512 : 1 + (int)kd_rng_below(&rng, 20);
         make(&w, &rng, 3 + (int)kd_rng_below(&rng, 20));
         int want[N], got[N];
-        int n_want = twin(&w, epoch_max, want);
-        result x = run(&w, (uint32_t)epoch_max, 1, NULL);
+        int rate_max = round % 2 == 0 ? 0 : 1 + (int)kd_rng_below(&rng, 8);
+        int n_want = twin(&w, epoch_max, rate_max, want);
+        result x = run(&w, (uint32_t)epoch_max, 1, rate_max, NULL);
         int n_got = answered(x.text, got);
         assert_int_equal(n_got, n_want);
         for (int k = 0; k < n_want; k++)
@@ -213,8 +245,46 @@ static void test_cut_equals_twin(void **unused)
         assert_int_equal(c->records, c->views + c->likes + c->carts + c->paid + c->cancelled +
                                          c->catalog + c->forgets + c->dead_letters);
         assert_int_equal(c->answers, n_want);
+        assert_true(rate_max > 0 || c->over_rate == 0);
+        over_rate += c->over_rate;
         free(x.text);
     }
+    assert_true(over_rate > 100);
+}
+
+/* One shopper in every second record: with a limit its epochs are as long as without it, nobody
+ * else's answers change, and its last answer is the same. */
+static void test_a_bot_does_not_cut_epochs_short(void **unused)
+{
+    (void)unused;
+    kd_rng rng;
+    kd_rng_init(&rng, seed_of() + 2);
+    static world w;
+    make(&w, &rng, 100000);
+    for (int k = 0; k < N; k++) {
+        kd_record *r = &w.step[k].record;
+        w.step[k].rc = KD_OK;
+        kd_record_init(r, KD_BROWSE);
+        snprintf(w.shopper[k], 8, k % 2 == 0 ? "bot" : "u%d", k);
+        r->user_id = kd_str_of(w.shopper[k]);
+        r->item_id = kd_str_of(w.item[k]);
+        r->pos = (kd_pos){"memory", 0, k};
+        r->time = r->ts = 1700000000000 + k;
+        r->emit = true;
+    }
+    result free_of_it = run(&w, 64, 1, 0, NULL), limited = run(&w, 64, 1, 5, NULL);
+    assert_true(kd_digest_eq(free_of_it.state, limited.state));
+    assert_true(free_of_it.counts.epochs > N / 3);
+    assert_true(limited.counts.epochs <= 5 + N / 64 + 1);
+    assert_int_equal(limited.counts.answers, N / 2 + limited.counts.epochs);
+    assert_int_equal(limited.counts.over_rate, N / 2 - limited.counts.epochs);
+    int got[N];
+    int n = answered(limited.text, got), last_of_bot = 0;
+    for (int k = 0; k < n; k++)
+        last_of_bot = got[k] % 2 == 0 && got[k] > last_of_bot ? got[k] : last_of_bot;
+    assert_int_equal(last_of_bot, (N - 1) / 2 * 2);
+    free(free_of_it.text);
+    free(limited.text);
 }
 
 static void test_workers_and_full_sink_change_no_byte(void **unused)
@@ -225,8 +295,9 @@ static void test_workers_and_full_sink_change_no_byte(void **unused)
     static world w;
     for (int round = 0; round < 20; round++) {
         make(&w, &rng, 40);
-        result one = run(&w, 64, 1, NULL), two = run(&w, 64, 2, NULL), eight = run(&w, 64, 8, NULL);
-        result full = run(&w, 64, 2, &rng);
+        result one = run(&w, 64, 1, 3, NULL), two = run(&w, 64, 2, 3, NULL),
+               eight = run(&w, 64, 8, 3, NULL);
+        result full = run(&w, 64, 2, 3, &rng);
         assert_string_equal(one.text, two.text);
         assert_string_equal(one.text, eight.text);
         assert_string_equal(one.text, full.text);
@@ -242,6 +313,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cut_equals_twin),
+        cmocka_unit_test(test_a_bot_does_not_cut_epochs_short),
         cmocka_unit_test(test_workers_and_full_sink_change_no_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
