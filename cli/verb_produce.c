@@ -5,16 +5,11 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/timefmt.h"
 #include "cli/cli.h"
 #include "cli/files.h"
-#include "consumers/kafka_admin.h"
+#include "cli/into_topics.h"
 #include "consumers/sources.h"
 #include "schemas/json.h"
-#include "sinks/kafka_producer.h"
-#include "topology/live.h"
-
-enum { FLUSH_MS = 60000, PROGRESS_MS = 500 };
 
 static const char help[] =
     "usage: kindred produce --in FILE... [-X bootstrap.servers=HOST:PORT] [flags]\n\n"
@@ -33,19 +28,13 @@ typedef struct produce {
     kd_common common;
     kd_arena *arena;
     kd_source *source;
-    kd_codec *codec;
-    kd_kafka_admin *admin;
-    kd_kafka_producer_options producer_options;
-    kd_kafka_producer *producer;
+    kd_into_topics into;
     const volatile int *stop;
-    const char *topic[KD_RECORD_TYPES];
-    int64_t retention_ms[KD_RECORD_TYPES]; /* -1 = for ever; INT64_MIN = not asked yet */
     FILE *dead;
     const char *dead_path;
     bool is_dead_lost;
     int64_t n_dead, max_dead;
     int64_t dead_by_reason[KD_REASON_COUNT], by_type[KD_RECORD_TYPES];
-    kd_ms now;
     kd_buf line;
 } produce;
 
@@ -80,76 +69,11 @@ static void on_refused(void *arg, const kd_pos *pos, kd_reason reason, const cha
     bury(arg, &d);
 }
 
-typedef struct question {
-    produce *x;
-    kd_record_type type;
-} question;
-
-static kd_rc ask_retention(void *arg, kd_err *err)
-{
-    const question *q = arg;
-    produce *x = q->x;
-    const char *topic = x->topic[q->type];
-    char text[64];
-    int n = 0;
-    KD_TRY(kd_kafka_topic_partitions(x->admin, topic, &n, err));
-    if (n == 0)
-        return kd_fail(err, KD_ECONFIG, "topic %s does not exist; `kindred topics create` makes it",
-                       topic);
-    KD_TRY(kd_kafka_topic_config(x->admin, topic, "cleanup.policy", text, sizeof text, err));
-    int64_t retention = -1;
-    if (strstr(text, "delete") != NULL) {
-        KD_TRY(kd_kafka_topic_config(x->admin, topic, "retention.ms", text, sizeof text, err));
-        retention = text[0] == '\0' ? -1 : strtoll(text, NULL, 10);
-    }
-    x->retention_ms[q->type] = retention;
-    return KD_OK;
-}
-
-static kd_rc connect_producer(void *arg, kd_err *err)
-{
-    produce *x = arg;
-    return kd_kafka_producer_new(&x->producer_options, &x->producer, err);
-}
-
-static void on_notice(void *arg, const char *text)
-{
-    (void)arg;
-    fprintf(stderr, "kindred: %s\n", text);
-}
-
-static const kd_run_options notice = {.on_notice = on_notice};
-
-/* Before the first record of a type: a topic that would drop it by its time is refused. */
-static kd_rc check_retention(produce *x, const kd_record *r, kd_err *err)
-{
-    const int64_t *retention = &x->retention_ms[r->type];
-    const char *topic = x->topic[r->type];
-    if (*retention == INT64_MIN) {
-        question q = {x, r->type};
-        KD_TRY(kd_live_patiently(ask_retention, &q, &notice, x->stop, err));
-    }
-    if (*retention < 0 || r->time >= x->now - *retention)
-        return KD_OK;
-    char time[32];
-    kd_time_iso(r->time, time);
-    return kd_fail(err, KD_ECONFIG,
-                   "topic %s keeps %lld ms and would drop a record of %s at once; set "
-                   "retention.ms=-1 on it",
-                   topic, (long long)*retention, time);
-}
-
 static kd_rc put(produce *x, const kd_record *r, kd_err *err)
 {
-    KD_TRY(check_retention(x, r, err));
-    for (;;) {
-        kd_rc rc = kd_kafka_producer_put(x->producer, r, err);
-        if (rc != KD_AGAIN) {
-            x->by_type[r->type] += rc == KD_OK;
-            return rc;
-        }
-        kd_kafka_producer_poll(x->producer, 50);
-    }
+    KD_TRY(kd_into_topics_put(&x->into, r, err));
+    x->by_type[r->type]++;
+    return KD_OK;
 }
 
 static kd_rc one(produce *x, kd_err *err)
@@ -186,15 +110,15 @@ static kd_rc copy_all(produce *x, bool is_quiet, kd_err *err)
         rc = one(x, err);
         if (n % 1000 != 0)
             continue;
-        kd_kafka_producer_poll(x->producer, 0);
+        kd_kafka_producer_poll(x->into.producer, 0);
         counts.records = n;
-        counts.updates = kd_kafka_producer_delivered(x->producer);
+        counts.updates = kd_kafka_producer_delivered(x->into.producer);
         counts.dead_letters = x->n_dead;
         x->source->kind->progress(x->source, &progress);
         kd_progress_show(&line, &counts, &progress, kd_clock_mono_ms() - start, false);
     }
     kd_err late = {0};
-    kd_rc flushed = kd_kafka_producer_flush(x->producer, FLUSH_MS, &late);
+    kd_rc flushed = kd_into_topics_flush(&x->into, &late);
     kd_progress_show(&line, &counts, &progress, kd_clock_mono_ms() - start, true);
     rc = rc == KD_END ? KD_OK : rc;
     if (rc == KD_OK && flushed != KD_OK) {
@@ -208,31 +132,16 @@ static kd_rc copy_all(produce *x, bool is_quiet, kd_err *err)
 
 static kd_rc open_all(produce *x, const kd_flag *flags, kd_err *err)
 {
-    static const char *const names[] = {"topics.browse", "topics.purchase", "topics.catalog",
-                                        "topics.forget"};
     const kd_config *c = &x->common.config;
     KD_TRY(kd_flag_int(flags, "max-dead-letters", kd_opt_int(&c->values, "max.dead-letters"), -1,
                        &x->max_dead, err));
-    KD_TRY(kd_files_open(x->arena, flags, &x->source, &x->now, err));
+    KD_TRY(kd_files_open(x->arena, flags, &x->source, NULL, err));
     KD_TRY(x->source->kind->start(x->source, err));
     const char *dead = kd_flag_value(flags, "dead-letters");
     x->dead_path = dead;
     if (dead != NULL && (x->dead = fopen(dead, "we")) == NULL)
         return kd_fail(err, KD_EIO, "cannot write %s: %s", dead, strerror(errno));
-    x->now = kd_clock_wall_ms();
-    kd_kafka_producer_options *o = &x->producer_options;
-    *o = (kd_kafka_producer_options){.properties = c->kafka,
-                                     .n_properties = c->n_kafka,
-                                     .on_refused = on_refused,
-                                     .refused_arg = x};
-    for (int t = 0; t < KD_RECORD_TYPES; t++) {
-        o->topic[t] = x->topic[t] = kd_opt_str(&c->values, names[t]);
-        x->retention_ms[t] = INT64_MIN;
-    }
-    KD_TRY(kd_live_codec(c, &x->codec, err));
-    o->codec = x->codec;
-    KD_TRY(kd_kafka_admin_new(c->kafka, c->n_kafka, &x->admin, err));
-    return kd_live_patiently(connect_producer, x, &notice, x->stop, err);
+    return kd_into_topics_open(&x->into, c, x->stop, on_refused, x, err);
 }
 
 static void print_totals(const produce *x)
@@ -241,9 +150,9 @@ static void print_totals(const produce *x)
     for (int t = 0; t < KD_RECORD_TYPES; t++)
         if (x->by_type[t] > 0)
             fprintf(stderr, "  %-28s %12lld -> %s\n", kd_record_type_name((kd_record_type)t),
-                    (long long)x->by_type[t], x->topic[t]);
+                    (long long)x->by_type[t], x->into.options.topic[t]);
     fprintf(stderr, "  %-28s %12lld\n", "acknowledged",
-            (long long)kd_kafka_producer_delivered(x->producer));
+            (long long)kd_kafka_producer_delivered(x->into.producer));
     fprintf(stderr, "  %-28s %12lld\n", "dead letters", (long long)x->n_dead);
     for (int k = 0; k < KD_REASON_COUNT; k++)
         if (x->dead_by_reason[k] > 0)
@@ -284,9 +193,7 @@ static int verb_produce(const kd_verb *verb, int argc, char **argv, kd_err *err)
     if (is_stopped)
         *err = (kd_err){0}; /* what it waited for is no longer of interest */
     int code = is_stopped ? KD_EXIT_INTERRUPTED : (int)kd_exit_of(rc);
-    kd_kafka_producer_free(x.producer);
-    kd_kafka_admin_free(x.admin);
-    kd_codec_free(x.codec);
+    kd_into_topics_close(&x.into);
     if (x.source != NULL)
         x.source->kind->close(x.source);
     if (x.dead != NULL)

@@ -12,7 +12,7 @@ import tempfile
 
 BIN = os.environ["KINDRED_BIN"]
 FOLDER = tempfile.mkdtemp(prefix="kindred-cli-")
-VERBS = ["demo", "run", "replay", "recommend", "produce", "generate", "tail", "topics", "schemas", "config",
+VERBS = ["demo", "run", "replay", "recommend", "produce", "forget", "generate", "tail", "topics", "schemas", "config",
          "version"]
 
 
@@ -69,6 +69,16 @@ def test_help_and_exit_codes():
     assert "did you mean --out" in kindred("replay", "--in", EVENTS, "--ot", "x", code=1).stderr
     assert "--in FILE is missing" in kindred("replay", code=1).stderr
     assert "needs a value" in kindred("replay", "--in", code=1).stderr
+
+
+def test_forget_refuses_before_it_asks():
+    assert "nobody is named" in kindred("forget", code=1).stderr
+    assert "--time" in kindred("forget", "--help").stdout
+    for wrong in (["--time", "yesterday"], ["--time", "2099-01-01"]):
+        said = kindred("forget", "ann", *wrong, code=1).stderr
+        assert said.startswith("kindred: ann: "), said
+    said = kindred("forget", "ann", "x" * 513, code=1).stderr
+    assert "512" in said, said
 
 
 def test_configuration_errors_say_where_and_what():

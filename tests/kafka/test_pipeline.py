@@ -6,6 +6,8 @@ instances divide the work; poison goes to the dead letters and the next event is
 shopper leaves a null and a receipt; old data are refused with advice. Waiting is always for a
 condition, with a limit."""
 
+import atexit
+import datetime
 import json
 import os
 import random
@@ -44,6 +46,7 @@ def config(group, browse="browse", out="recommendations", start="earliest"):
   recommendations: {topic(out)}
   dead-letters: {topic('dead')}
   receipts: {topic('receipts')}
+  similar: {topic('similar')}
 group.id: {run_id}-{group}
 output.start: {start}
 ready.lag: 0
@@ -122,7 +125,7 @@ sent = 0
 clock = int(time.time() * 1000) - 3600_000
 
 
-def produce(n, forget=None):
+def produce(n):
     """n events of random shoppers, no two adjacent of one shopper or at one time."""
     global sent, clock
     path = os.path.join(folder, "events.jsonl")
@@ -141,10 +144,6 @@ def produce(n, forget=None):
                 event |= {"type": "BrowseEvent", "action": rng.choice(["VIEW", "CART", "LIKE"])}
             f.write(json.dumps(event) + "\n")
             sent += 1
-        if forget:
-            clock += 1000
-            f.write(json.dumps({"type": "ForgetRequest", "request_id": "r1", "shopper_id": forget,
-                                "time": clock}) + "\n")
     kindred("produce", "-c", config("a"), "--in", path, "--quiet")
 
 
@@ -152,6 +151,7 @@ class Instance:
     def __init__(self, path):
         self.log = tempfile.NamedTemporaryFile("w+", dir=folder, delete=False)
         self.process = subprocess.Popen([BIN, "run", "-c", path, "--quiet"], stderr=self.log)
+        atexit.register(self.process.kill)  # a test that failed leaves nothing running
 
     def said(self):
         with open(self.log.name) as f:
@@ -174,7 +174,7 @@ def triggers():
 
 def test_topics():
     kindred("topics", "create", "-c", config("a"), "--partitions", "4")
-    assert kindred("topics", "check", "-c", config("a")).stdout.count(" ok, 4 partitions") == 7
+    assert kindred("topics", "check", "-c", config("a")).stdout.count(" ok, 4 partitions") == 8
     kindred("topics", "create", "-c", config("a"), "--partitions", "4")  # again: nothing to do
 
 
@@ -249,14 +249,26 @@ def test_poison_is_buried_and_the_next_event_served():
     assert "%d dead letters" % len(poison) in a.end()
 
 
-def test_forgotten_shopper_leaves_a_null_and_a_receipt():
+def nulls(name):
+    return [k for k, v in read(name) if v is None]
+
+
+def test_forgotten_shopper_leaves_nulls_and_a_receipt():
+    """Asked for on the command line; a list of neighbours is out for him, and goes too."""
     a = Instance(config("a")).joined()
-    produce(20, forget="u3")
+    wait_for("neighbour lists", lambda: {k for k, v in read("similar") if v is not None},
+             lambda keys: b"u3" in keys)
+    until = datetime.datetime.fromtimestamp(clock / 1000, datetime.timezone.utc).isoformat("T", "milliseconds")
+    asked = kindred("forget", "u3", "--time", until, "--request-id", "r1", "-c", config("a")).stdout
+    assert "request r1" in asked and topic("forget") in asked, asked
     wait_for("receipt", lambda: read("receipts"), lambda r: len(r) >= 1)
-    nulls = wait_for("null", lambda: [k for k, v in read("recommendations") if v is None],
-                     lambda n: len(n) >= 1)
-    assert nulls == [b"u3"], nulls
-    assert all(b"u3" not in v for _, v in read("receipts"))
+    for name in ["recommendations", "similar"]:
+        assert wait_for("null", lambda: nulls(name), lambda n: len(n) >= 1) == [b"u3"]
+    receipts = read("receipts")
+    assert all(b"u3" not in v and b"r1" in v for _, v in receipts), receipts
+    produce(20)  # his later events count again
+    got = wait_for("updates", lambda: set(triggers()), lambda t: len(t) >= sent)
+    assert len(got) == sent
     a.end()
 
 
