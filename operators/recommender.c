@@ -204,6 +204,12 @@ kd_str kd_recommender_shopper(const kd_recommender *r, const kd_record *rec)
     return rec->user_id.p != NULL ? rec->user_id : rec->session_id;
 }
 
+/* The session that the record links its shopper to, if any. */
+static kd_str session_of(const kd_recommender *r, const kd_record *rec)
+{
+    return r->shopper == SHOPPER_EITHER ? rec->session_id : KD_STR_NULL;
+}
+
 kd_rc kd_recommender_apply(kd_recommender *r, const kd_record *rec, kd_applied *out, kd_err *err)
 {
     *out = (kd_applied){0};
@@ -214,10 +220,9 @@ kd_rc kd_recommender_apply(kd_recommender *r, const kd_record *rec, kd_applied *
     if (shopper.p == NULL)
         return kd_bad(err, KD_REASON_NO_SHOPPER, "the record names no shopper");
     if (rec->type != KD_FORGET) {
-        kd_str session = r->shopper == SHOPPER_EITHER ? rec->session_id : KD_STR_NULL;
         kd_state_limit(r->state);
-        return kd_state_interact(r->state, shopper, session, rec->item_id, rec->action, rec->time,
-                                 rec->ts, out, err);
+        return kd_state_interact(r->state, shopper, session_of(r, rec), rec->item_id, rec->action,
+                                 rec->time, rec->ts, out, err);
     }
     KD_TRY(kd_state_forget(r->state, shopper, rec->time, rec->ts, out, err));
     r->n_forgotten++;
@@ -238,6 +243,9 @@ void kd_recommender_ahead(const kd_recommender *r, const kd_record *rec, int ste
             return;
         x->shopper_hash = kd_ids_hash(shopper);
         x->item_hash = kd_ids_hash(rec->item_id);
+        x->is_linked = session_of(r, rec).p != NULL && rec->user_id.p != NULL;
+        if (x->is_linked)
+            x->session_hash = kd_ids_hash(rec->session_id);
     }
     if (x->is_event)
         kd_state_ahead(r->state, step, x);

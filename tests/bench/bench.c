@@ -17,6 +17,13 @@ double bench_now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+double bench_cpu_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
 void bench_must(kd_rc rc, const kd_err *err, const char *doing)
 {
     if (rc != KD_OK) {
@@ -83,14 +90,14 @@ double bench_peak_bytes(void)
     return (double)u.ru_maxrss * 1024.0;
 }
 
-void bench_shop_make(bench_shop *shop, int64_t events)
+void bench_shop_make(bench_shop *shop, int64_t shoppers, int64_t items, int64_t events)
 {
     kd_err err = {0};
     kd_generator_options o = {0};
     kd_generator_defaults(&o);
     o.seed = 20240101;
-    o.shoppers = 20000;
-    o.items = 5000;
+    o.shoppers = shoppers;
+    o.items = items;
     o.zipf = 1.0;
     o.events = events;
     o.has_catalog = true;

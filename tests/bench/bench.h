@@ -15,6 +15,9 @@
 
 /* Monotonic seconds. */
 double bench_now(void);
+/* Seconds of processor time of this thread: what one core does, whatever else the machine is busy
+ * with. A call costs some hundred nanoseconds, so it is for spans, not for single lists. */
+double bench_cpu_now(void);
 
 /* Ends the program when rc is not KD_OK. */
 void bench_must(kd_rc rc, const kd_err *err, const char *doing);
@@ -39,13 +42,16 @@ void bench_result(const char *bench, const char *kase, const char *metric, doubl
 double bench_peak_bytes(void);
 
 /* The generated shop: 20,000 shoppers, 5,000 items, item popularity Zipf 1.0. */
+#define BENCH_SHOPPERS 20000
+#define BENCH_ITEMS    5000
+
 typedef struct bench_shop {
     kd_record *records; /* owned; strings live in arena; the catalogue first, then the events */
     size_t n, n_catalog;
     kd_arena *arena; /* owned */
 } bench_shop;
 
-void bench_shop_make(bench_shop *shop, int64_t events);
+void bench_shop_make(bench_shop *shop, int64_t shoppers, int64_t items, int64_t events);
 void bench_shop_dispose(bench_shop *shop);
 
 /* "browse-events" and so on: the topic of a record in the benchmarks. */

@@ -124,15 +124,15 @@ static double pass_through(const bench_shop *shop, const char *to, const kd_upda
     return took;
 }
 
-static double pipeline(const bench_shop *shop, const char *to, int audience, int workers,
-                       kd_counts *counts)
+static double pipeline(const bench_shop *shop, const char *to, int audience, int neighbours,
+                       int workers, kd_counts *counts)
 {
     kd_err err = {0};
     kd_opt_values values;
     kd_recommender *rec = NULL;
     kd_pipeline *p = NULL;
     stream s;
-    bench_options(&values, 50, audience);
+    bench_options(&values, neighbours, audience);
     bench_must(kd_recommender_new(&values, &rec, &err), &err, "recommender");
     kd_opt_values_dispose(&values);
     stream_open(&s, "bench-", in_topics, N_IN, to, false);
@@ -197,14 +197,14 @@ static void run_through(row *r, const bench_shop *shop, const char *kase, const 
     broker_topics_delete(out_topic, 1);
 }
 
-static void run_pipeline(row *r, const bench_shop *shop, int audience, int workers)
+static void run_pipeline(row *r, const bench_shop *shop, int audience, int neighbours, int workers)
 {
     char kase[64];
-    snprintf(kase, sizeof kase, "audience %d, k 50; %d worker%s", audience, workers,
+    snprintf(kase, sizeof kase, "audience %d, k %d; %d worker%s", audience, neighbours, workers,
              workers == 1 ? "" : "s");
     broker_topics_create(out_topic, 1);
     kd_counts c = {0};
-    double took = pipeline(shop, out_topic[0], audience, workers, &c);
+    double took = pipeline(shop, out_topic[0], audience, neighbours, workers, &c);
     add(r, "pipeline", kase, (double)(shop->n - shop->n_catalog) / took);
     fprintf(stderr, "%s: %lld records in %lld epochs, %lld lists, %lld messages out, %.3f s\n",
             kase, (long long)c.records, (long long)c.epochs, (long long)c.answers,
@@ -217,10 +217,10 @@ int main(int argc, char **argv)
     static const int audiences[] = {100, 500};
     int reps = (int)bench_arg(argc, argv, "--reps", 3);
     bench_shop shop;
-    bench_shop_make(&shop, bench_arg(argc, argv, "--events", 200000));
+    bench_shop_make(&shop, BENCH_SHOPPERS, BENCH_ITEMS, bench_arg(argc, argv, "--events", 200000));
     broker_topics_create(in_topics, N_IN);
     broker_produce_shop(&shop, "bench-");
-    row rows[8] = {0};
+    row rows[12] = {0};
     size_t n_rows = 0;
     typical t[2];
     for (int a = 0; a < 2; a++) {
@@ -234,8 +234,9 @@ int main(int argc, char **argv)
             char kase[64];
             snprintf(kase, sizeof kase, "audience %d, k 50", audiences[a]);
             run_through(r++, &shop, kase, &t[a].update);
-            run_pipeline(r++, &shop, audiences[a], 1);
-            run_pipeline(r++, &shop, audiences[a], 2);
+            run_pipeline(r++, &shop, audiences[a], 50, 1);
+            run_pipeline(r++, &shop, audiences[a], 50, 2);
+            run_pipeline(r++, &shop, audiences[a], 20, 1);
         }
         n_rows = (size_t)(r - rows);
     }

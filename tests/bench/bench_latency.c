@@ -222,7 +222,7 @@ int main(int argc, char **argv)
     char kase[64];
     snprintf(kase, sizeof kase, "%lld events/s, audience %d, k 50", (long long)rate, audience);
     bench_shop shop;
-    bench_shop_make(&shop, 200000);
+    bench_shop_make(&shop, BENCH_SHOPPERS, BENCH_ITEMS, 200000);
     broker_topics_create(in_topics, 3);
     broker_topics_create(out_topic, 1);
     broker_produce_shop(&shop, "lat-");

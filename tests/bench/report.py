@@ -34,7 +34,7 @@ def ratios(found):
         through, lists = rate("pass-through", setting), rate("recommend", setting, "lists/s")
         if through and lists:
             possible = 1 / (1 / through + 1 / lists)
-            rows.append(("efficiency", kase, "target 0.70", pipeline / possible, ""))
+            rows.append(("efficiency", kase, "target 0.80", pipeline / possible, ""))
     return rows
 
 
