@@ -12,9 +12,10 @@ enum { REMEMBERED = 1 << 18 };
 typedef struct published {
     uint32_t slot;  /* in the state, when it was published: its id, if that still has this hash */
     uint32_t n;     /* hashes in id[] */
-    uint64_t epoch; /* in which it was queued */
-    bool is_stale;  /* names somebody who was forgotten: whatever comes is news */
-    uint32_t id[];  /* [count] */
+    uint64_t epoch; /* in which it was queued, or dropped for the bound */
+    bool is_queued;
+    bool is_stale; /* names somebody who was forgotten: whatever comes is news */
+    uint32_t id[]; /* [count] */
 } published;
 
 struct kd_similars {
@@ -108,8 +109,8 @@ uint32_t kd_similars_queue(kd_similars *x, const kd_similar *near,
         if (p == NULL || p->epoch == x->epoch || except(arg, id, key))
             continue;
         p->epoch = x->epoch;
-        if (x->n >= x->opt.fanout_max || !push(x, id))
-            dropped++;
+        p->is_queued = x->n < x->opt.fanout_max && push(x, id);
+        dropped += !p->is_queued;
     }
     return dropped;
 }
@@ -121,14 +122,17 @@ kd_rc kd_similars_forget(kd_similars *x, const kd_recommender *rec, kd_str shopp
     uint32_t at = 0;
     kd_recent_drop(x->last, gone);
     for (published *p; (p = kd_recent_next(x->last, &at, &key)) != NULL;) {
-        if (!holds(p, (uint32_t)gone) || p->epoch == x->epoch)
+        if (!holds(p, (uint32_t)gone))
             continue;
         bool is_here = p->slot < s->hist.cap && s->hist.shopper[p->slot].n > 0 &&
                        s->shoppers.hash[p->slot] == key;
         if (!is_here)
             continue; /* retention has removed him: his list is as old as he is */
-        p->epoch = x->epoch;
         p->is_stale = true;
+        if (p->epoch == x->epoch && p->is_queued)
+            continue;
+        p->epoch = x->epoch;
+        p->is_queued = true;
         if (!push(x, kd_ids_get(&s->shoppers, p->slot)))
             return kd_fail(err, KD_ENOMEM, "no memory for neighbour lists");
     }

@@ -6,7 +6,8 @@
  *
  * What was last published is remembered as 32-bit hashes, of at most REMEMBERED shoppers; who is
  * forgotten here is published again at the next chance. Delivery state: best effort, outside what
- * is promised about every update.   @thread loop
+ * is promised about every update. So is this: a list that names somebody who was forgotten is
+ * published anew while it is remembered and its own shopper is in the state.   @thread loop
  */
 #ifndef KD_TOPOLOGY_SIMILAR_H
 #define KD_TOPOLOGY_SIMILAR_H
