@@ -308,11 +308,15 @@ static bool take_cell(cells *x, const uint32_t *cell_n, double *out_rank, uint32
     return true;
 }
 
+typedef struct verdicts {
+    uint32_t n_ties, n_marked; /* TIE candidates; cells in w->marked */
+    double worst;              /* rank of the last that is in */
+} verdicts;
+
 /* Marks the cells whose candidates are among the k best (IN) and those of the last similarity that
  * still is, where there are more than places (TIE). Returns how many IN and TIE candidates there
- * are; *out_ties of them are TIE. The marked cells' numbers go to w->marked. */
-static uint32_t judge(cells *x, kd_usercf_space *w, uint32_t k, uint32_t *out_ties,
-                      uint32_t *out_n_marked)
+ * are. The marked cells' numbers go to w->marked. */
+static uint32_t judge(cells *x, kd_usercf_space *w, uint32_t k, verdicts *out)
 {
     uint32_t n = 0, n_marked = 0, level = 0, level_n = 0, cell;
     double rank, level_rank = -1;
@@ -333,16 +337,55 @@ static uint32_t judge(cells *x, kd_usercf_space *w, uint32_t k, uint32_t *out_ti
         n += w->cell_n[cell];
         level_n += w->cell_n[cell];
     }
-    *out_ties = n > k ? level_n : 0;
+    *out = (verdicts){.n_ties = n > k ? level_n : 0, .n_marked = n_marked, .worst = level_rank};
     for (uint32_t m = level; n > k && m < n_marked; m++)
         w->verdict[w->marked[m]] = TIE;
-    *out_n_marked = n_marked;
     return n;
 }
 
+static void unmark(kd_usercf_space *w, uint32_t n_marked)
+{
+    for (uint32_t m = 0; m < n_marked; m++)
+        w->verdict[w->marked[m]] = OUT;
+}
+
+/* Most candidates share one item, and mostly none of them gets in: they are put behind the others,
+ * without a branch, so that their sizes need not be looked at. cell[] of the others is their c; all
+ * counts are zero afterwards. Returns how many the others are. */
+static uint32_t put_singles_last(kd_usercf_space *w, uint32_t n_touched)
+{
+    uint32_t *restrict touched = w->touched;
+    uint16_t *restrict cell = w->cell, *restrict count = w->count;
+    uint32_t n = 0;
+    for (uint32_t t = 0; t < n_touched; t++) {
+        uint32_t v = touched[t];
+        uint16_t c = count[v];
+        count[v] = 0;
+        touched[t] = touched[n];
+        touched[n] = v;
+        cell[n] = c;
+        n += c != 1;
+    }
+    return n;
+}
+
+/* Puts touched[from..to), which share cell[] items each, or one, into their cells. */
+static void count_cells(const kd_state *s, cells *x, kd_usercf_space *w, uint32_t from, uint32_t to,
+                        bool is_single)
+{
+    for (uint32_t t = from; t < to; t++) {
+        uint32_t c = is_single ? 1 : w->cell[t];
+        uint32_t cell = c * x->stride + s->hist.n_items[w->touched[t]];
+        w->cell[t] = (uint16_t)cell;
+        w->cell_n[cell]++;
+        x->c_max = c > x->c_max ? c : x->c_max;
+    }
+}
+
 /* The k best of the touched by two passes over them: count the cells, then pick from those that the
- * count lets through. Only candidates that tie for the last places are compared. Sets all counts
- * back to zero. */
+ * count lets through. Only candidates that tie for the last places are compared. Those that share
+ * one item are left out if the k best of the others are better than any of them can be. Sets all
+ * counts back to zero. */
 static kd_rc select_by_cells(const kd_state *s, const kd_usercf_options *o,
                              const kd_subject *subject, kd_usercf_space *w, uint32_t n_touched,
                              kd_err *err)
@@ -351,18 +394,20 @@ static kd_rc select_by_cells(const kd_state *s, const kd_usercf_options *o,
                .a = subject->size,
                .stride = s->opt.history_max + 1,
                .c_min = o->overlap_min};
-    for (uint32_t t = 0; t < n_touched; t++) {
-        uint32_t v = w->touched[t], c = w->count[v];
-        uint32_t cell = c * x.stride + s->hist.n_items[v];
-        w->count[v] = 0;
-        w->cell[t] = (uint16_t)cell;
-        w->cell_n[cell]++;
-        x.c_max = c > x.c_max ? c : x.c_max;
+    verdicts found;
+    uint32_t n_looked_at = put_singles_last(w, n_touched);
+    count_cells(s, &x, w, 0, n_looked_at, false);
+    uint32_t n = judge(&x, w, o->neighbours, &found);
+    bool is_settled = n >= o->neighbours && found.worst > kd_similarity_rank(x.kind, 1, x.a, 1);
+    if (o->overlap_min == 1 && n_looked_at < n_touched && !is_settled) {
+        unmark(w, found.n_marked);
+        count_cells(s, &x, w, n_looked_at, n_touched, true);
+        n_looked_at = n_touched;
+        n = judge(&x, w, o->neighbours, &found);
     }
-    uint32_t n_ties = 0, n_marked = 0, n_in = 0, n_tied = 0;
-    uint32_t n = judge(&x, w, o->neighbours, &n_ties, &n_marked);
+    uint32_t n_in = 0, n_tied = 0;
     kd_rc rc = fit_near(w, n, err);
-    for (uint32_t t = 0; rc == KD_OK && t < n_touched; t++) {
+    for (uint32_t t = 0; rc == KD_OK && t < n_looked_at; t++) {
         uint8_t verdict = w->verdict[w->cell[t]];
         if (verdict == OUT)
             continue;
@@ -371,12 +416,11 @@ static kd_rc select_by_cells(const kd_state *s, const kd_usercf_options *o,
         uint32_t at = verdict == IN ? n_in++ : n - ++n_tied; /* ties fill from the end */
         w->near[at] = (kd_near){rank, s->hist.last[v], v, c, 0};
     }
-    for (uint32_t m = 0; m < n_marked; m++)
-        w->verdict[w->marked[m]] = OUT;
+    unmark(w, found.n_marked);
     memset(w->cell_n, 0, (size_t)(x.c_max + 1) * x.stride * sizeof *w->cell_n);
     KD_TRY(rc);
     if (n > o->neighbours)
-        keep_best(s, w->near + n_in, n_ties, o->neighbours - n_in);
+        keep_best(s, w->near + n_in, found.n_ties, o->neighbours - n_in);
     w->n_near = n < o->neighbours ? n : o->neighbours;
     return KD_OK;
 }
