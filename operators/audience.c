@@ -203,6 +203,46 @@ void kd_posting_insert(const kd_posting_ctx *x, kd_posting *p, uint32_t u, kd_ms
     }
 }
 
+static uint32_t build_block(const kd_posting_ctx *x, const kd_posting_key *key, uint32_t n,
+                            size_t bytes)
+{
+    uint32_t block = kd_slab_alloc(x->slab, bytes);
+    if (block == 0)
+        return 0;
+    uint32_t *slot = slots_of(x, block);
+    for (uint32_t k = 0; k < n; k++)
+        slot[k] = key[k].slot;
+    return block;
+}
+
+kd_rc kd_posting_build(const kd_posting_ctx *x, kd_posting *p, const kd_posting_key *key,
+                       uint32_t n, kd_err *err)
+{
+    enum { FILL = CHUNK_MAX - CHUNK_MAX / 8 }; /* as split() leaves them */
+    KD_ASSERT(p->n == 0 && p->block == 0 && p->dir == NULL && n > 0);
+    if (n <= CHUNK_MAX) {
+        size_t bytes = kd_slab_size((size_t)n * sizeof(uint32_t));
+        p->block = build_block(x, key, n, bytes);
+        p->cap = (uint16_t)(bytes / sizeof(uint32_t));
+        if (p->block == 0)
+            return kd_fail(err, KD_ENOMEM, "no memory for an audience of %u", n);
+    } else if (!reserve_dir(p, (n + FILL - 1) / FILL)) {
+        return kd_fail(err, KD_ENOMEM, "no memory for an audience of %u", n);
+    }
+    for (uint32_t from = 0; p->dir != NULL && from < n; from += FILL) {
+        uint32_t len = n - from < FILL ? n - from : FILL;
+        uint32_t block = build_block(x, key + from, len, CHUNK_BYTES);
+        if (block == 0)
+            return kd_fail(err, KD_ENOMEM, "no memory for an audience of %u", n);
+        p->dir[p->n_dir++] =
+            (kd_chunk){key[from].time, key[from].slot, block, (uint16_t)len, CHUNK_MAX};
+        p->n += len;
+    }
+    p->n = n;
+    p->last = key[n - 1].time;
+    return KD_OK;
+}
+
 static void drop_chunk(const kd_posting_ctx *x, kd_posting *p, uint32_t k)
 {
     kd_slab_release(x->slab, p->dir[k].block, p->dir[k].cap * sizeof(uint32_t));

@@ -48,6 +48,15 @@ KD_CHECK kd_rc kd_posting_room(const kd_posting_ctx *x, kd_posting *p, kd_err *e
 /* Adds shopper u at `time`. The times of the others must be in place; u must not be in the list,
  * and there must be room. */
 void kd_posting_insert(const kd_posting_ctx *x, kd_posting *p, uint32_t u, kd_ms time);
+/* A posting on its way into a list that is built as a whole. */
+typedef struct kd_posting_key {
+    kd_ms time;
+    uint32_t slot;
+} kd_posting_key;
+/* Fills an empty list with n >= 1 postings, ascending by (time, id bytes). KD_ENOMEM leaves some of
+ * them in: for a state that is given up then. */
+KD_CHECK kd_rc kd_posting_build(const kd_posting_ctx *x, kd_posting *p, const kd_posting_key *key,
+                                uint32_t n, kd_err *err);
 /* Takes out u, whose key is `time`. */
 void kd_posting_remove(const kd_posting_ctx *x, kd_posting *p, uint32_t u, kd_ms time);
 /* Gives u, whose key was `old_time`, the key `time`; room as for an insert. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "operators/popularity.h"
+#include "operators/saver.h"
 #include "operators/state_internal.h"
 
 enum { KEEP_BYTES = 32 * 1024 };
@@ -72,6 +73,8 @@ static bool is_newer(const entry_head *h, kd_ms time, const kd_buf *b)
 static void replace(kd_state *s, uint32_t i, uint32_t block, uint32_t bytes)
 {
     kd_item_state *it = &s->item[i];
+    if (s->saver != NULL)
+        kd_saver_product(s->saver, i);
     if (it->catalog != 0) {
         kd_digest_sub(&s->digest, kd_state_catalog_digest(s, i));
         kd_slab_release(s->catalog_text, it->catalog, it->catalog_bytes);
@@ -114,4 +117,20 @@ kd_rc kd_state_catalog(kd_state *s, const kd_record *rec, kd_applied *out, kd_er
 out:
     kd_buf_dispose(&b);
     return rc;
+}
+
+kd_rc kd_state_catalog_load(kd_state *s, uint32_t i, const void *p, uint32_t bytes, kd_err *err)
+{
+    entry_head h;
+    if (bytes < sizeof h || s->item[i].catalog != 0)
+        return kd_fail(err, KD_EIO, "a product comes twice, or is too short");
+    memcpy(&h, p, sizeof h);
+    if (h.n != bytes - sizeof h || bytes > KD_SLAB_MAX)
+        return kd_fail(err, KD_EIO, "a product has another length than it says");
+    uint32_t block = kd_slab_alloc(s->catalog_text, bytes);
+    if (block == 0)
+        return kd_fail(err, KD_ENOMEM, "no memory for a product of %u bytes", bytes);
+    memcpy(kd_slab_ptr(s->catalog_text, block), p, bytes);
+    replace(s, i, block, bytes);
+    return KD_OK;
 }

@@ -110,6 +110,16 @@ kd_rc kd_history_room(kd_histories *h, uint32_t slot, kd_err *err)
     return kd_fail(err, KD_ENOMEM, "no memory for a history of %u entries", s->n + 1u);
 }
 
+kd_rc kd_history_fill(kd_histories *h, uint32_t slot, uint32_t n, kd_entries *out, kd_err *err)
+{
+    KD_ASSERT(h->shopper[slot].block == 0);
+    if (!move(h, slot, n))
+        return kd_fail(err, KD_ENOMEM, "no memory for a history of %u entries", n);
+    h->shopper[slot].n = (uint16_t)n;
+    *out = kd_entries_of(h, slot);
+    return KD_OK;
+}
+
 void kd_history_insert(kd_histories *h, uint32_t slot, uint32_t k, kd_ms time, uint32_t item,
                        kd_action action)
 {

@@ -98,6 +98,10 @@ KD_CHECK kd_rc kd_history_room(kd_histories *h, uint32_t slot, kd_err *err);
 /* Inserts at place k; there must be room. */
 void kd_history_insert(kd_histories *h, uint32_t slot, uint32_t k, kd_ms time, uint32_t item,
                        kd_action action);
+/* Fills an empty slot, for which there is room (kd_histories_reserve), with n >= 1 entries in
+ * order; n_items and last are the caller's. KD_ENOMEM leaves it empty. */
+KD_CHECK kd_rc kd_history_fill(kd_histories *h, uint32_t slot, uint32_t n, kd_entries *out,
+                               kd_err *err);
 /* Removes n entries from place k on. */
 void kd_history_remove(kd_histories *h, uint32_t slot, uint32_t k, uint32_t n);
 /* Moves the block to a smaller class where it fits one (never fails; keeps the old one if it must),

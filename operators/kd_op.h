@@ -5,7 +5,7 @@
  *    the query: no clock, file, socket, global, unseeded random
  *  2 a record is borrowed until apply() returns; what is kept is copied
  *  3 apply() of a checked record does not fail but for KD_ENOMEM (state as before) or KD_EBUG
- *  4 equal state gives an equal digest, and equal save() bytes
+ *  4 equal state gives an equal digest, and so does what was saved and loaded (operators/saver.h)
  *  5 cutting the stream into other epochs changes no state
  *  6 state per key is bounded and says by what
  *  7 options are refused at open(), not at the first record
@@ -20,6 +20,7 @@
 
 typedef struct kd_op kd_op;
 typedef struct kd_state kd_state; /* operators/state.h */
+typedef struct kd_saver kd_saver; /* operators/saver.h */
 
 /* What apply() reports back about one record. */
 typedef struct kd_applied {

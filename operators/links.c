@@ -78,9 +78,16 @@ static void take_from_user_list(kd_links *l, uint32_t at)
         x->next_of_user;
 }
 
+static void about_to_change(kd_links *l, uint32_t at)
+{
+    if (l->before != NULL)
+        l->before(l->before_arg, at - 1);
+}
+
 static void set_time(kd_links *l, uint32_t at, kd_ms time, kd_digest *digest)
 {
     kd_link *x = &l->link[at - 1];
+    about_to_change(l, at);
     kd_digest_sub(digest, digest_of(l, x));
     take_from_user_list(l, at);
     x->time = time;
@@ -92,6 +99,7 @@ static void set_time(kd_links *l, uint32_t at, kd_ms time, kd_digest *digest)
 static void drop(kd_links *l, uint32_t at, kd_digest *digest)
 {
     kd_link *x = &l->link[at - 1];
+    about_to_change(l, at);
     kd_digest_sub(digest, digest_of(l, x));
     take_from_user_list(l, at);
     uint32_t *from = &l->of_session[x->session];
@@ -160,6 +168,7 @@ kd_rc kd_links_set(kd_links *l, kd_str user, kd_str session, kd_ms time, kd_ms *
             release_name(l, s);
         return kd_fail(err, KD_ENOMEM, "no memory for %u links", l->n + 1);
     }
+    about_to_change(l, at);
     l->link[at - 1] = (kd_link){time, u, s, 0, 0, l->of_session[s]};
     l->of_session[s] = at;
     put_in_user_list(l, at);

@@ -28,8 +28,10 @@ typedef struct kd_links {
     kd_ids names;
     uint32_t *of_user, *of_session; /* [cap_names] by name slot: first link's place + 1, 0 = none */
     uint32_t cap_names;
-    kd_link *link;                       /* [cap] */
-    uint32_t n, n_used, cap, first_free; /* first_free: place + 1 */
+    kd_link *link;                          /* [cap] */
+    uint32_t n, n_used, cap, first_free;    /* first_free: place + 1 */
+    void (*before)(void *arg, uint32_t at); /* nullable: link[at] is about to change */
+    void *before_arg;
 } kd_links;
 
 KD_CHECK kd_rc kd_links_init(kd_links *l, kd_err *err);

@@ -1,6 +1,7 @@
 #include "operators/recommender.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 
 #include "operators/active.h"
 #include "operators/popularity.h"
+#include "operators/saver.h"
 #include "operators/subject.h"
 #include "operators/usercf_core.h"
 
@@ -484,8 +486,41 @@ bool kd_recommender_is_news(kd_recommender *r, const kd_update *u)
     uint64_t h = fingerprint(u);
     if (s->published[slot] == h)
         return false;
+    if (s->saver != NULL)
+        kd_saver_shopper(s->saver, slot);
     s->published[slot] = h;
     return true;
+}
+
+/* -- saving ------------------------------------------------------------------------------------ */
+
+void kd_recommender_saved_options(const kd_recommender *r, kd_saved_option out[KD_SAVED_OPTIONS])
+{
+    static const char *const who[] = {"user", "session", "user-or-session"};
+    const kd_state_options *o = &r->state->opt;
+    unsigned char key[12];
+    crypto_generichash(key, sizeof key, o->tombstone_key, sizeof o->tombstone_key, NULL, 0);
+    out[0] = (kd_saved_option){.name = "shopper"};
+    snprintf(out[0].value, sizeof out[0].value, "%s", who[r->shopper]);
+    out[1] = (kd_saved_option){.name = "history.max"};
+    snprintf(out[1].value, sizeof out[1].value, "%u", o->history_max);
+    out[2] = (kd_saved_option){.name = "purchases.max"};
+    snprintf(out[2].value, sizeof out[2].value, "%u", o->purchases_max);
+    out[3] = (kd_saved_option){.name = "retention"};
+    snprintf(out[3].value, sizeof out[3].value, "%lldms", (long long)o->retention_ms);
+    out[4] = (kd_saved_option){.name = "privacy.key"};
+    sodium_bin2hex(out[4].value, sizeof out[4].value, key, sizeof key);
+}
+
+kd_rc kd_recommender_save(kd_recommender *r, kd_saver **out, kd_err *err)
+{
+    return kd_saver_begin(r->state, out, err);
+}
+
+kd_rc kd_recommender_load(kd_recommender *r, uint32_t version, const kd_block_source *from,
+                          const kd_load_options *o, kd_saved *out, kd_err *err)
+{
+    return kd_state_load(r->state, version, from, o, out, err);
 }
 
 kd_digest kd_recommender_digest(const kd_recommender *r)

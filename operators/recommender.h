@@ -14,6 +14,7 @@
 
 #include "base/opt.h"
 #include "operators/kd_op.h"
+#include "operators/saver.h"
 
 typedef struct kd_recommender kd_recommender;
 
@@ -92,6 +93,20 @@ const kd_state *kd_recommender_state(const kd_recommender *r);
 kd_digest kd_recommender_digest(const kd_recommender *r);
 /* The digest by a full pass over the state; must equal kd_recommender_digest. Slow. */
 kd_digest kd_recommender_digest_slow(const kd_recommender *r);
+
+/* Options that decide what the state is: a state that was saved under other values of them is not
+ * this one. `value` is the text that is compared and shown; of a secret a hash. */
+typedef struct kd_saved_option {
+    const char *name;
+    char value[40];
+} kd_saved_option;
+enum { KD_SAVED_OPTIONS = 5 };
+void kd_recommender_saved_options(const kd_recommender *r, kd_saved_option out[KD_SAVED_OPTIONS]);
+
+/* operators/saver.h on the recommender's state. A failed load leaves it fit to be freed only. */
+KD_CHECK kd_rc kd_recommender_save(kd_recommender *r, kd_saver **out, kd_err *err);
+KD_CHECK kd_rc kd_recommender_load(kd_recommender *r, uint32_t version, const kd_block_source *from,
+                                   const kd_load_options *o, kd_saved *out, kd_err *err);
 
 /* Counters for reports, by name; rows end with name NULL. */
 typedef struct kd_stat {

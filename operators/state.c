@@ -5,6 +5,7 @@
 
 #include "operators/active.h"
 #include "operators/popularity.h"
+#include "operators/saver.h"
 #include "operators/state_internal.h"
 
 kd_rc kd_state_new(const kd_state_options *opt, kd_state **out, kd_err *err)
@@ -211,6 +212,8 @@ static void release_shopper(kd_state *s, uint32_t u)
 static uint32_t cut(kd_state *s, uint32_t u, kd_ms time, int64_t *out_postings)
 {
     uint32_t n = 0;
+    if (s->saver != NULL)
+        kd_saver_shopper(s->saver, u);
     for (;;) {
         kd_entries e = kd_entries_of(&s->hist, u);
         if (e.n == 0 || kd_entry_time(&e, 0) >= time)
@@ -371,6 +374,8 @@ static kd_rc insert(kd_state *s, uint32_t u, uint32_t i, kd_action action, kd_ms
         return KD_OK;
     uint32_t other = p.leaver < e.n ? kd_word_item(e.word[p.leaver]) : KD_NO_SLOT;
     KD_TRY(make_room(s, u, i, other == i ? KD_NO_SLOT : other, err));
+    if (s->saver != NULL)
+        kd_saver_shopper(s->saver, u);
 
     e = kd_entries_of(&s->hist, u);
     kd_ms before_i = rep_time(&e, i);

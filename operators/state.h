@@ -70,6 +70,7 @@ struct kd_state {
     kd_tombstones tombs;
     kd_links links;
     kd_active *active;   /* owned; counts of the shoppers who are here, NULL = none are kept */
+    kd_saver *saver;     /* borrowed; a snapshot that is being written, NULL = none */
     kd_arena *forgotten; /* owned: ids of the sessions that the last forget reached */
     kd_pop_count *pop;   /* [pop_cap] by |P(i)| (popularity.h) */
     uint32_t pop_cap;

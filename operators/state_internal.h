@@ -28,6 +28,11 @@ static inline kd_ms kd_state_day(kd_ms t)
 {
     return t - ((t % KD_MS_DAY) + KD_MS_DAY) % KD_MS_DAY;
 }
+/* Gives an item without one the catalogue entry whose block has these bytes; KD_EIO if they are
+ * none.
+ */
+KD_CHECK kd_rc kd_state_catalog_load(kd_state *s, uint32_t i, const void *p, uint32_t bytes,
+                                     kd_err *err);
 /* The hash that a catalogue entry adds to the state digest. */
 kd_digest kd_state_catalog_digest(const kd_state *s, uint32_t i);
 

@@ -106,6 +106,19 @@ static kd_digest entry_digest(const kd_tombstone *e)
     return kd_hash128(&x, sizeof x, 0);
 }
 
+bool kd_tombstones_load(kd_tombstones *t, const kd_tombstone *x, kd_digest *digest)
+{
+    if (x->a == 0 && x->b == 0)
+        return false;
+    kd_tombstone *e = probe(t->table, t->cap, x);
+    if (e->a != 0 || e->b != 0)
+        return false;
+    *e = *x;
+    t->n++;
+    kd_digest_add(digest, entry_digest(x));
+    return true;
+}
+
 kd_digest kd_tombstone_digest(const kd_tombstones *t, kd_str shopper, kd_ms time)
 {
     kd_tombstone h = hash_of(t, shopper);

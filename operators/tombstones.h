@@ -34,6 +34,9 @@ kd_ms kd_tombstones_get(const kd_tombstones *t, kd_str shopper);
 KD_CHECK kd_rc kd_tombstones_room(kd_tombstones *t, uint32_t n, kd_err *err);
 /* Keeps the later time. There must be room. Returns the time before (KD_MS_NONE: none). */
 kd_ms kd_tombstones_set(kd_tombstones *t, kd_str shopper, kd_ms time);
+/* Puts in a tombstone that was saved (same key), with its hash into *digest. There must be room.
+ * False: it is there already, or none. */
+bool kd_tombstones_load(kd_tombstones *t, const kd_tombstone *x, kd_digest *digest);
 /* The keyed hash as 32 hex digits. */
 void kd_tombstones_hex(const kd_tombstones *t, kd_str shopper, char out[33]);
 /* Drops those before `horizon`, taking their hashes out of *digest. */
