@@ -99,6 +99,41 @@ bool kd_grow(void **array, uint32_t *cap, uint32_t need, size_t size)
     return true;
 }
 
+struct kd_sum {
+    XXH3_state_t *x;
+};
+
+kd_sum *kd_sum_new(void)
+{
+    kd_sum *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return NULL;
+    s->x = XXH3_createState();
+    if (s->x == NULL || XXH3_64bits_reset(s->x) != XXH_OK) {
+        kd_sum_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+void kd_sum_free(kd_sum *s)
+{
+    if (s == NULL)
+        return;
+    XXH3_freeState(s->x);
+    free(s);
+}
+
+void kd_sum_add(kd_sum *s, const void *p, size_t n)
+{
+    (void)XXH3_64bits_update(s->x, p, n);
+}
+
+uint64_t kd_sum_value(const kd_sum *s)
+{
+    return XXH3_64bits_digest(s->x);
+}
+
 uint64_t kd_hash64(const void *p, size_t n, uint64_t seed)
 {
     return XXH3_64bits_withSeed(p, n, seed);

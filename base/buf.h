@@ -33,6 +33,13 @@ bool kd_grow(void **array, uint32_t *cap, uint32_t need, size_t size);
 /* XXH3 of n bytes, 64 bits (xxHash 0.8, canonical on every machine). */
 uint64_t kd_hash64(const void *p, size_t n, uint64_t seed);
 
+/* The same over bytes that come in pieces (seed 0). NULL when out of memory. */
+typedef struct kd_sum kd_sum;
+kd_sum *kd_sum_new(void);
+void kd_sum_free(kd_sum *s);
+void kd_sum_add(kd_sum *s, const void *p, size_t n);
+uint64_t kd_sum_value(const kd_sum *s);
+
 /* A 128-bit sum of keyed hashes: what is added can be taken away again, in any order. */
 typedef struct kd_digest {
     uint64_t lo;

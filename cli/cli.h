@@ -18,7 +18,7 @@
     X(KD_EXIT_USAGE, 1, "wrong flags or configuration; the message says what would be right")      \
     X(KD_EXIT_IO, 2, "a file, broker or registry failed")                                          \
     X(KD_EXIT_DEAD_LETTERS, 3, "more dead letters than --max-dead-letters allows")                 \
-    X(KD_EXIT_CHECK, 4, "a check found a difference (topics check, schemas check)")                \
+    X(KD_EXIT_CHECK, 4, "a check found a difference (topics check, schemas check, state)")         \
     X(KD_EXIT_BUG, 5, "an invariant is broken, or memory ran out")                                 \
     X(KD_EXIT_INTERRUPTED, 130, "interrupted before the end")
 
@@ -36,8 +36,8 @@ typedef struct kd_verb {
 } kd_verb;
 
 extern const kd_verb kd_verb_recommend, kd_verb_replay, kd_verb_generate, kd_verb_demo, kd_verb_run,
-    kd_verb_produce, kd_verb_forget, kd_verb_tail, kd_verb_topics, kd_verb_schemas, kd_verb_config,
-    kd_verb_version;
+    kd_verb_produce, kd_verb_forget, kd_verb_tail, kd_verb_topics, kd_verb_schemas, kd_verb_state,
+    kd_verb_config, kd_verb_version;
 
 const kd_verb *kd_verbs(size_t *out_n);
 

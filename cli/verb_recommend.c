@@ -11,10 +11,13 @@
 #include "schemas/json.h"
 #include "schemas/jval.h"
 #include "sinks/sinks.h"
+#include "topology/restore.h"
 
 static const char help[] =
-    "usage: kindred recommend --in EVENTS... --ask QUESTIONS.jsonl [--out FILE|-] [flags]\n\n"
+    "usage: kindred recommend --in EVENTS...|--snapshot DIR --ask QUESTIONS.jsonl [--out FILE|-] "
+    "[flags]\n\n"
     "  --in EVENTS...          learned first: .jsonl, .csv, .tsv, .avro, each also .gz\n"
+    "  --snapshot DIR          instead: the state of a snapshot, or of the newest one in DIR\n"
     "  --map MAP.yaml, --now TIME, --dead-letters FILE    as for replay\n"
     "  --ask QUESTIONS.jsonl   one question a line:\n"
     "       {\"shopper_id\":\"u1\"}                         somebody known\n"
@@ -33,6 +36,7 @@ typedef struct recommend {
     kd_recommender *rec;
     kd_pipeline *pipeline;
     kd_reader_space *space;
+    kd_ms now; /* when a question names no time */
     kd_reader *ask;
     FILE *out;
     kd_buf line;
@@ -140,7 +144,7 @@ static kd_rc answer(recommend *x, const kd_jval *q, kd_err *err)
         print_answer(x, "id", kd_jval_str(kd_jval_get(q, "id")), &u, &near);
         return KD_OK;
     }
-    kd_query asked = {.shopper_id = kd_jval_str(shopper), .time = kd_pipeline_time(x->pipeline)};
+    kd_query asked = {.shopper_id = kd_jval_str(shopper), .time = x->now};
     if (asked.shopper_id.p == NULL)
         return kd_bad(err, KD_REASON_FIELD, "a question has a shopper_id, or an id and events");
     if (time != NULL)
@@ -176,8 +180,29 @@ static kd_rc ask_all(recommend *x, const char *path, kd_err *err)
 /* -- learning
  * --------------------------------------------------------------------------------------- */
 
+static void on_notice(void *arg, const char *text)
+{
+    (void)arg;
+    fprintf(stderr, "kindred: %s\n", text);
+}
+
+static kd_rc load(recommend *x, const kd_flag *flags, kd_err *err)
+{
+    kd_restore_options o = {.values = &x->common.config.values, .on_notice = on_notice};
+    kd_restored r;
+    if (kd_flag_given(flags, "in"))
+        return kd_fail(err, KD_ECONFIG, "--in or --snapshot, not both");
+    KD_TRY(kd_restore_one(&o, kd_flag_value(flags, "snapshot"), x->arena, &r, err));
+    x->rec = r.rec;
+    x->now = r.manifest.saved.state_time;
+    KD_TRY(kd_recommender_prepare(x->rec, err));
+    return kd_reader_space_new(x->rec, &x->space, err);
+}
+
 static kd_rc learn(recommend *x, const kd_flag *flags, kd_err *err)
 {
+    if (kd_flag_given(flags, "snapshot"))
+        return load(x, flags, err);
     const kd_opt_values *v = &x->common.config.values;
     const char *dead = kd_flag_value(flags, "dead-letters");
     KD_TRY(kd_files_open(x->arena, flags, &x->source, NULL, err));
@@ -192,6 +217,7 @@ static kd_rc learn(recommend *x, const kd_flag *flags, kd_err *err)
     KD_TRY(x->sink->kind->start(x->sink, err));
     kd_replay_options o = {.stop = kd_stop_on_signals()};
     KD_TRY(kd_replay(&o, x->pipeline, x->source, x->sink, err));
+    x->now = kd_pipeline_time(x->pipeline);
     return kd_reader_space_new(x->rec, &x->space, err);
 }
 
@@ -216,6 +242,7 @@ static int verb_recommend(const kd_verb *verb, int argc, char **argv, kd_err *er
 {
     kd_flag flags[] = {
         {.name = "in", .has_value = true, .many = true},
+        {.name = "snapshot", .has_value = true},
         {.name = "map", .has_value = true},
         {.name = "now", .has_value = true},
         {.name = "dead-letters", .has_value = true},

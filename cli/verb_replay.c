@@ -9,6 +9,7 @@
 #include "cli/files.h"
 #include "consumers/sources.h"
 #include "sinks/sinks.h"
+#include "topology/snapshot.h"
 
 static const char help[] =
     "usage: kindred replay --in FILE... [--out FILE|-] [flags]\n\n"
@@ -23,6 +24,7 @@ static const char help[] =
     "  --similar FILE          neighbour lists that changed, as JSON lines (.jsonl) or Avro "
     "(.avro)\n"
     "  --receipts FILE         who was forgotten (null updates) and the receipts, as JSON lines\n"
+    "  --snapshot DIR          keep the state in DIR, for `kindred recommend` and `kindred state`\n"
     "  --max-dead-letters N    end with exit code 3 when there are more\n"
     "  --now TIME              events after this time are refused (default: the clock)\n"
     "  --speed max|1x|60x      pace in event time; changes no byte of the output\n"
@@ -196,6 +198,20 @@ static int finish(const replay *x, const kd_flag *flags, int64_t elapsed_ms, kd_
     return code;
 }
 
+/* The state as it is at the end; there are no positions to go on from. */
+static kd_rc keep_state(const replay *x, const char *dir, kd_err *err)
+{
+    kd_snapshot_options o = {.dir = dir,
+                             .keep = kd_opt_int(&x->common.config.values, "snapshot.keep")};
+    kd_snapshots *s = NULL;
+    KD_TRY(kd_snapshots_open(&o, &s, err));
+    kd_rc rc = kd_snapshots_begin(s, x->rec, NULL, 0, err);
+    if (rc == KD_OK)
+        rc = kd_snapshots_step(s, true, err);
+    kd_snapshots_close(s);
+    return rc;
+}
+
 static int run_replay(replay *x, int argc, char **argv, kd_err *err)
 {
     kd_flag flags[] = {
@@ -206,6 +222,7 @@ static int run_replay(replay *x, int argc, char **argv, kd_err *err)
         {.name = "dead-letters", .has_value = true},
         {.name = "receipts", .has_value = true},
         {.name = "similar", .has_value = true},
+        {.name = "snapshot", .has_value = true},
         {.name = "max-dead-letters", .has_value = true},
         {.name = "now", .has_value = true},
         {.name = "speed", .has_value = true},
@@ -232,6 +249,8 @@ static int run_replay(replay *x, int argc, char **argv, kd_err *err)
         return kd_exit_of(rc);
     int64_t start = kd_clock_mono_ms();
     rc = kd_replay(&o, x->pipeline, x->source, x->sink, err);
+    if (rc == KD_OK && *o.stop == 0 && kd_flag_given(flags, "snapshot"))
+        rc = keep_state(x, kd_flag_value(flags, "snapshot"), err);
     int code = finish(x, flags, kd_clock_mono_ms() - start, rc);
     return code == KD_EXIT_OK && *o.stop != 0 ? KD_EXIT_INTERRUPTED : code;
 }

@@ -21,6 +21,8 @@ typedef struct part {
     int64_t next;        /* offset after the last record handed out; -1 = none yet */
     int64_t answer_from; /* of an owned partition: records before it were answered */
     int64_t low_at_start, end_at_start;
+    int64_t
+        settled; /* everything before it is answered and nobody else answered since; -1 = unknown */
     int64_t marked;    /* to be committed, -1 = nothing */
     int64_t committed; /* last given to the member */
     bool is_owned, is_caught_up;
@@ -38,6 +40,9 @@ typedef struct kafka_source {
     rd_kafka_queue_t *queue, *member_queue;
     part *parts; /* [n_parts], by (type, number) */
     int n_parts;
+    uint32_t *term;            /* [n_parts] by partition number: see kd_source_pos */
+    const kd_source_pos *from; /* [n_from] borrowed */
+    size_t n_from;
     int first[KD_RECORD_TYPES + 1]; /* parts of a type: first[type] .. first[type + 1) */
     rd_kafka_message_t *batch[BATCH];
     int n_batch, at;
@@ -110,11 +115,25 @@ static void seek_back(kafka_source *k, part *p, int64_t offset)
     p->is_caught_up = false;
 }
 
+/* Somebody else may have answered in between: what was published is not known to be the last word.
+ */
+static void begin_term(kafka_source *k, const rd_kafka_topic_partition_list_t *list, bool is_known)
+{
+    for (int i = 0; i < list->cnt; i++) {
+        const part *p = find_part(k, list->elems[i].topic, list->elems[i].partition);
+        bool is_settled =
+            p != NULL && is_known && p->settled >= 0 && p->settled == list->elems[i].offset;
+        if (p != NULL && p->type != KD_CATALOG && !is_settled)
+            k->term[p->number]++;
+    }
+}
+
 static void gain(kafka_source *k, rd_kafka_topic_partition_list_t *list)
 {
     rd_kafka_resp_err_t rc = rd_kafka_committed(k->member, list, CALL_MS);
     if (rc != RD_KAFKA_RESP_ERR_NO_ERROR)
         notice(k, "committed offsets are not to be had: %s", rd_kafka_err2str(rc));
+    begin_term(k, list, rc == RD_KAFKA_RESP_ERR_NO_ERROR);
     for (int i = 0; i < list->cnt; i++) {
         part *p = find_part(k, list->elems[i].topic, list->elems[i].partition);
         if (p == NULL)
@@ -143,8 +162,12 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t what,
         notice(k, "the group gave this instance %d partitions", list->cnt);
         return;
     }
-    for (int i = 0; i < k->n_parts; i++)
-        k->parts[i].is_owned = false;
+    for (int i = 0; i < k->n_parts; i++) {
+        part *p = &k->parts[i];
+        if (p->is_owned)
+            p->settled = p->next == p->committed ? p->next : -1;
+        p->is_owned = false;
+    }
     rd_kafka_assign(rk, NULL);
     k->is_member = false;
 }
@@ -263,14 +286,54 @@ static kd_rc find_partitions(kafka_source *k, kd_err *err)
                 "have the same number",
                 k->topic[KD_BROWSE], n[KD_BROWSE], k->topic[keyed[i]], n[keyed[i]]);
     free(k->parts);
+    free(k->term);
     k->parts = calloc((size_t)total + 1, sizeof *k->parts);
-    if (k->parts == NULL)
+    k->term = calloc((size_t)total + 1, sizeof *k->term);
+    if (k->parts == NULL || k->term == NULL)
         return kd_fail(err, KD_ENOMEM, "no memory for %d partitions", total);
     k->n_parts = total;
     for (int t = 0; t < KD_RECORD_TYPES; t++)
         for (int i = 0; i < n[t]; i++)
-            k->parts[k->first[t] + i] = (part){
-                .type = (kd_record_type)t, .number = i, .next = -1, .marked = -1, .committed = -1};
+            k->parts[k->first[t] + i] = (part){.type = (kd_record_type)t,
+                                               .number = i,
+                                               .next = -1,
+                                               .settled = -1,
+                                               .marked = -1,
+                                               .committed = -1};
+    return KD_OK;
+}
+
+/* Where the snapshot says to go on. */
+static void go_on_from(kafka_source *k)
+{
+    for (size_t i = 0; i < k->n_from; i++) {
+        const kd_source_pos *from = &k->from[i];
+        part *p = find_part(k, from->pos.topic, from->pos.partition);
+        if (p == NULL)
+            continue;
+        p->next = p->settled = from->pos.offset;
+        if (from->term > k->term[p->number])
+            k->term[p->number] = from->term;
+    }
+}
+
+/* A position that the broker does not have: records are gone, or the topic is another one than the
+ * snapshot knows. No client can tell the two apart reliably. */
+static kd_rc check_range(kafka_source *k, part *p, int64_t low, int64_t high, kd_err *err)
+{
+    if (p->next < 0 || (p->next >= low && p->next <= high))
+        return KD_OK;
+    const char *topic = k->topic[p->type];
+    if (k->stop_out_of_range)
+        return kd_fail(err, KD_EIO,
+                       "%s[%d]: the snapshot ends at %lld, the broker has %lld to %lld, and "
+                       "offset.out-of-range is stop",
+                       topic, p->number, (long long)p->next, (long long)low, (long long)high);
+    notice(k,
+           "%s[%d]: the snapshot ends at %lld, the broker has %lld to %lld; reading on from %lld",
+           topic, p->number, (long long)p->next, (long long)low, (long long)high, (long long)low);
+    p->next = low;
+    p->settled = -1;
     return KD_OK;
 }
 
@@ -281,7 +344,7 @@ static rd_kafka_topic_partition_list_t *list_of(const kafka_source *k, bool even
         const part *p = &k->parts[i];
         if (!events_only || is_event(p->type))
             rd_kafka_topic_partition_list_add(list, k->topic[p->type], p->number)->offset =
-                RD_KAFKA_OFFSET_BEGINNING;
+                p->next < 0 ? RD_KAFKA_OFFSET_BEGINNING : p->next;
     }
     return list;
 }
@@ -300,6 +363,7 @@ static kd_rc start(kd_source *s, kd_err *err)
 {
     kafka_source *k = (kafka_source *)s;
     KD_TRY(find_partitions(k, err));
+    go_on_from(k);
     bool has_first = false;
     for (int i = 0; i < k->n_parts; i++) {
         part *p = &k->parts[i];
@@ -309,9 +373,10 @@ static kd_rc start(kd_source *s, kd_err *err)
         if (rc != RD_KAFKA_RESP_ERR_NO_ERROR)
             return kd_fail(err, KD_RETRY, "%s[%d]: %s", k->topic[p->type], p->number,
                            rd_kafka_err2str(rc));
+        KD_TRY(check_range(k, p, low, high, err));
         p->low_at_start = low;
         p->end_at_start = high;
-        p->is_caught_up = low == high;
+        p->is_caught_up = low == high || p->next == high;
         has_first |= !is_event(p->type) && !p->is_caught_up;
     }
     rd_kafka_topic_partition_list_t *list = list_of(k, false);
@@ -428,6 +493,7 @@ static kd_rc decode(kafka_source *k, const rd_kafka_message_t *m, part *p, kd_re
     out->pos = (kd_pos){k->topic[p->type], p->number, m->offset};
     out->ts = ts;
     out->emit = p->is_owned && m->offset >= p->answer_from;
+    out->term = k->term[p->number];
     out->raw_key = m->key;
     out->raw_key_len = m->key_len;
     out->raw_value = m->payload;
@@ -506,6 +572,19 @@ static void mark(kd_source *s, const kd_pos *pending)
         k->is_full_paused = true;
         set_fetching(k, false, false);
     }
+}
+
+static size_t positions(const kd_source *s, const kd_pos *pending, kd_source_pos *out, size_t max)
+{
+    const kafka_source *k = (const kafka_source *)s;
+    for (int i = 0; i < k->n_parts && (size_t)i < max; i++) {
+        const part *p = &k->parts[i];
+        bool is_pending = pending != NULL && pending->topic == k->topic[p->type] &&
+                          pending->partition == p->number;
+        int64_t next = is_pending ? pending->offset : p->next < 0 ? p->low_at_start : p->next;
+        out[i] = (kd_source_pos){{k->topic[p->type], p->number, next}, k->term[p->number]};
+    }
+    return (size_t)k->n_parts;
 }
 
 static kd_rc commit_marked(kafka_source *k, bool is_async)
@@ -605,6 +684,7 @@ static void close_source(kd_source *s)
     for (int t = 0; t < KD_RECORD_TYPES; t++)
         free(k->topic[t]);
     free(k->parts);
+    free(k->term);
     free(k->held);
     kd_arena_free(k->arena);
     free(k);
@@ -621,6 +701,7 @@ static const kd_source_kind kind = {
     .progress = progress,
     .close = close_source,
     .mark = mark,
+    .positions = positions,
 };
 
 kd_rc kd_kafka_source_new(const kd_kafka_source_options *o, kd_source **out, kd_err *err)
@@ -633,6 +714,8 @@ kd_rc kd_kafka_source_new(const kd_kafka_source_options *o, kd_source **out, kd_
     k->start_latest = o->start_latest;
     k->stop_out_of_range = o->stop_out_of_range;
     k->ready_lag = o->ready_lag;
+    k->from = o->from;
+    k->n_from = o->n_from;
     k->on_notice = o->on_notice;
     k->notice_arg = o->notice_arg;
     k->arena = kd_arena_new(0);

@@ -27,9 +27,12 @@ typedef struct kd_kafka_source_options {
     size_t n_properties;
     kd_codec *codec;   /* borrowed while the source lives */
     bool start_latest; /* a group without committed offsets answers only what comes from now on */
-    bool stop_out_of_range; /* a position that the broker no longer has ends the run; else: go on
-                               from the oldest */
-    int64_t ready_lag;      /* records */
+    bool stop_out_of_range;    /* a position that the broker no longer has ends the run; else: go on
+                                  from the oldest */
+    int64_t ready_lag;         /* records */
+    const kd_source_pos *from; /* [n_from] where to go on, with the state of a snapshot; a partition
+                                  that is not in it is read from its start. Borrowed till close */
+    size_t n_from;
     void (*on_notice)(void *arg, const char *text); /* nullable; one line when something changes */
     void *notice_arg;
 } kd_kafka_source_options;

@@ -21,6 +21,9 @@
  * mark is durable. Without mark() commit() is for the last released records, and called only when
  * nothing is under way. Sources without positions leave both NULL.
  *
+ * positions() tells, between epochs, where a source that is opened anew should go on so that
+ * nothing is missed after what was handed out so far: what a snapshot keeps beside the state.
+ *
  * @thread loop; only the wake callback may be called from another thread.
  */
 #ifndef KD_SOURCE_H
@@ -29,6 +32,13 @@
 #include "schemas/record.h"
 
 typedef struct kd_source kd_source;
+
+/* Where to go on in one partition. `term` counts the times that somebody else may have answered for
+ * its shoppers: what was published under another term is not known to be the last word. */
+typedef struct kd_source_pos {
+    kd_pos pos; /* topic is borrowed from the source, or from whoever loaded it */
+    uint32_t term;
+} kd_source_pos;
 
 /* What progress lines show; -1 = unknown. */
 typedef struct kd_progress {
@@ -48,6 +58,8 @@ typedef struct kd_source_kind {
     void (*progress)(const kd_source *s, kd_progress *out);
     void (*close)(kd_source *s);
     void (*mark)(kd_source *s, const kd_pos *pending); /* NULL: see commit */
+    /* Writes at most max positions, returns how many there are; NULL: the source has none. */
+    size_t (*positions)(const kd_source *s, const kd_pos *pending, kd_source_pos *out, size_t max);
 } kd_source_kind;
 
 struct kd_source {

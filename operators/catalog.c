@@ -134,3 +134,18 @@ kd_rc kd_state_catalog_load(kd_state *s, uint32_t i, const void *p, uint32_t byt
     replace(s, i, block, bytes);
     return KD_OK;
 }
+
+void kd_state_catalog_drop(kd_state *s)
+{
+    KD_ASSERT(s->saver == NULL);
+    for (uint32_t i = 0; i < s->item_cap; i++) {
+        kd_item_state *it = &s->item[i];
+        if (it->catalog == 0)
+            continue;
+        kd_digest_sub(&s->digest, kd_state_catalog_digest(s, i));
+        kd_slab_release(s->catalog_text, it->catalog, it->catalog_bytes);
+        it->catalog = it->catalog_bytes = 0;
+        kd_popularity_hide(s, i, false);
+        kd_state_item_unref(s, i);
+    }
+}

@@ -10,6 +10,7 @@
 #include "operators/active.h"
 #include "operators/popularity.h"
 #include "operators/saver.h"
+#include "operators/state_internal.h"
 #include "operators/subject.h"
 #include "operators/usercf_core.h"
 
@@ -460,9 +461,9 @@ kd_rc kd_recommender_ask(const kd_recommender *r, kd_reader_space *w, const kd_i
  */
 
 /* Everything a reader of the list sees: ids, scores and parts. */
-static uint64_t fingerprint(const kd_update *u)
+static uint64_t fingerprint(const kd_update *u, uint32_t term)
 {
-    uint64_t h = 1;
+    uint64_t h = 1 + term;
     for (uint32_t k = 0; k < u->n_items; k++) {
         const kd_item *it = &u->items[k];
         h = kd_hash64(it->item_id.p, it->item_id.n, h);
@@ -475,7 +476,7 @@ static uint64_t fingerprint(const kd_update *u)
     return h == 0 ? 1 : h;
 }
 
-bool kd_recommender_is_news(kd_recommender *r, const kd_update *u)
+bool kd_recommender_is_news(kd_recommender *r, const kd_update *u, uint32_t term)
 {
     kd_state *s = r->state;
     uint32_t slot = kd_state_shopper(s, u->shopper_id);
@@ -483,7 +484,7 @@ bool kd_recommender_is_news(kd_recommender *r, const kd_update *u)
         return true;
     if (!kd_grow((void **)&s->published, &s->published_cap, s->hist.cap, sizeof *s->published))
         return true; /* without a memory of it, publishing twice is the safe side */
-    uint64_t h = fingerprint(u);
+    uint64_t h = fingerprint(u, term);
     if (s->published[slot] == h)
         return false;
     if (s->saver != NULL)
@@ -521,6 +522,11 @@ kd_rc kd_recommender_load(kd_recommender *r, uint32_t version, const kd_block_so
                           const kd_load_options *o, kd_saved *out, kd_err *err)
 {
     return kd_state_load(r->state, version, from, o, out, err);
+}
+
+void kd_recommender_drop_products(kd_recommender *r)
+{
+    kd_state_catalog_drop(r->state);
 }
 
 kd_digest kd_recommender_digest(const kd_recommender *r)

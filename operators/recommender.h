@@ -83,9 +83,10 @@ KD_CHECK kd_rc kd_recommender_ask(const kd_recommender *r, kd_reader_space *w,
                                   const kd_interaction *events, uint32_t n, kd_ms now,
                                   kd_arena *arena, kd_update *out, kd_similar *near, kd_err *err);
 
-/* `emit: on-change`: true if the update differs from the last one published for this shopper, and
- * notes it as published. Delivery state: not in the digest.   @thread loop */
-bool kd_recommender_is_news(kd_recommender *r, const kd_update *u);
+/* `emit: on-change`: true if the update differs from the last one published for this shopper under
+ * this term (kd_record), and notes it as published. Delivery state: not in the digest.
+ * @thread loop */
+bool kd_recommender_is_news(kd_recommender *r, const kd_update *u, uint32_t term);
 
 /* The state underneath, for tests, benchmarks and reports; borrowed, read only. */
 const kd_state *kd_recommender_state(const kd_recommender *r);
@@ -107,6 +108,10 @@ void kd_recommender_saved_options(const kd_recommender *r, kd_saved_option out[K
 KD_CHECK kd_rc kd_recommender_save(kd_recommender *r, kd_saver **out, kd_err *err);
 KD_CHECK kd_rc kd_recommender_load(kd_recommender *r, uint32_t version, const kd_block_source *from,
                                    const kd_load_options *o, kd_saved *out, kd_err *err);
+
+/* Takes all products out of the state, for a catalogue that is read again from its start: what was
+ * removed from it meanwhile, and is no longer said to be, is gone then.   @thread loop */
+void kd_recommender_drop_products(kd_recommender *r);
 
 /* Counters for reports, by name; rows end with name NULL. */
 typedef struct kd_stat {

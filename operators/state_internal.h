@@ -33,6 +33,8 @@ static inline kd_ms kd_state_day(kd_ms t)
  */
 KD_CHECK kd_rc kd_state_catalog_load(kd_state *s, uint32_t i, const void *p, uint32_t bytes,
                                      kd_err *err);
+/* Takes every catalogue entry out: the catalogue is to be read again from its start. */
+void kd_state_catalog_drop(kd_state *s);
 /* The hash that a catalogue entry adds to the state digest. */
 kd_digest kd_state_catalog_digest(const kd_state *s, uint32_t i);
 

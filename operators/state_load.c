@@ -18,6 +18,7 @@ enum {
     RANGE = 16 * 1024 * 1024, /* postings that are sorted at once, 16 bytes each */
     PROGRESS = 256,           /* blocks */
     SMALL = 24,               /* lists that insertion sorts faster */
+    BIG = 400,                /* lists that counting digits sorts faster */
 };
 
 typedef struct loader {
@@ -242,8 +243,8 @@ static void insertion_sort(const kd_ids *ids, kd_posting_key *a, uint32_t n)
     }
 }
 
-/* Bottom-up merge sort; `room` is as long as `a`. */
-static void sort(const kd_ids *ids, kd_posting_key *a, uint32_t n, kd_posting_key *room)
+/* Bottom-up; `room` is as long as `a`. */
+static void merge_sort(const kd_ids *ids, kd_posting_key *a, uint32_t n, kd_posting_key *room)
 {
     for (uint32_t from = 0; from < n; from += SMALL)
         insertion_sort(ids, a + from, n - from < SMALL ? n - from : SMALL);
@@ -263,6 +264,52 @@ static void sort(const kd_ids *ids, kd_posting_key *a, uint32_t n, kd_posting_ke
     }
     if (src != a)
         memcpy(a, src, n * sizeof *a);
+}
+
+/* Radix sort by time, lowest digits first, only as many as the span of times has; then equal times
+ * by id. Knuth TAOCP 3, 5.2.5. */
+static void radix_sort(const kd_ids *ids, kd_posting_key *a, uint32_t n, kd_posting_key *room)
+{
+    enum { BITS = 11, DIGITS = 1 << BITS };
+    kd_ms first = a[0].time, last = a[0].time;
+    for (uint32_t k = 1; k < n; k++) {
+        first = a[k].time < first ? a[k].time : first;
+        last = a[k].time > last ? a[k].time : last;
+    }
+    kd_posting_key *src = a, *dst = room;
+    for (int shift = 0; (uint64_t)(last - first) >> shift != 0; shift += BITS) {
+        uint32_t place[DIGITS] = {0};
+        for (uint32_t k = 0; k < n; k++)
+            place[(uint64_t)(src[k].time - first) >> shift & (DIGITS - 1)]++;
+        for (uint32_t d = 0, sum = 0; d < DIGITS; d++) {
+            uint32_t count = place[d];
+            place[d] = sum;
+            sum += count;
+        }
+        for (uint32_t k = 0; k < n; k++)
+            dst[place[(uint64_t)(src[k].time - first) >> shift & (DIGITS - 1)]++] = src[k];
+        kd_posting_key *other = src;
+        src = dst;
+        dst = other;
+    }
+    if (src != a)
+        memcpy(a, src, n * sizeof *a);
+    for (uint32_t from = 0, to; from < n; from = to) {
+        for (to = from + 1; to < n && a[to].time == a[from].time; to++)
+            ;
+        if (to - from <= SMALL)
+            insertion_sort(ids, a + from, to - from);
+        else
+            merge_sort(ids, a + from, to - from, room);
+    }
+}
+
+static void sort(const kd_ids *ids, kd_posting_key *a, uint32_t n, kd_posting_key *room)
+{
+    if (n < BIG)
+        merge_sort(ids, a, n, room);
+    else
+        radix_sort(ids, a, n, room);
 }
 
 typedef struct range {

@@ -46,7 +46,8 @@ typedef struct kd_pos {
 
 typedef struct kd_record {
     kd_record_type type;
-    bool emit; /* false: apply only (another instance answers it, or it was answered before) */
+    bool emit;     /* false: apply only (another instance answers it, or it was answered before) */
+    uint32_t term; /* of the answers to the shopper's partition: see kd_source_pos; 0 in files */
     kd_pos pos;
     kd_ms ts;         /* the record's own timestamp (Kafka); the event time in a file */
     kd_ms time;       /* event time */

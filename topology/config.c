@@ -54,6 +54,15 @@ static const kd_opt opts[] = {
      "An instance joins its group when it is fewer records than this behind."},
     {"offset.out-of-range", KD_OPT_ENUM, "earliest", 0, 0, "earliest|stop",
      "What to do when a position is no longer on the broker."},
+    {"snapshot.dir", KD_OPT_STRING, "", 0, 0, NULL,
+     "Folder for this instance's snapshots of state and positions, from which a restart goes on; "
+     "empty = none, the topics are read from their start."},
+    {"snapshot.interval", KD_OPT_DURATION, "5m", 100, 9e15, NULL,
+     "Time between two snapshots; there is one at an orderly end, too."},
+    {"snapshot.keep", KD_OPT_INT, "3", 1, 1000, NULL, "Snapshots that are kept."},
+    {"snapshot.max-age", KD_OPT_DURATION, "7d", 0, 0, NULL,
+     "Older snapshots than this are deleted, so that who was forgotten leaves them too; 0 = none "
+     "for its age."},
     {"schema.registry.url", KD_OPT_STRING, "", 0, 0, NULL,
      "Schema registry (Confluent API); empty = Avro single-object encoding without one."},
     {"schema.registry.basic.auth", KD_OPT_STRING, "", 0, 0, NULL,

@@ -1,6 +1,7 @@
 #include "topology/live.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -50,6 +51,8 @@ static kd_rc open_source(kd_live *x, const kd_config *c, const kd_run_options *o
         .start_latest = kd_opt_int(v, "output.start") == 0,
         .stop_out_of_range = kd_opt_int(v, "offset.out-of-range") == 1,
         .ready_lag = kd_opt_int(v, "ready.lag"),
+        .from = x->restored.manifest.positions,
+        .n_from = x->restored.manifest.n_positions,
         .on_notice = o->on_notice,
         .notice_arg = o->notice_arg,
     };
@@ -73,23 +76,82 @@ static kd_rc open_sink(kd_live *x, const kd_config *c, const kd_run_options *o, 
     return kd_kafka_sink_new(&so, &x->sink, err);
 }
 
+/* -- what is there already --------------------------------------------------------------------- */
+
+/* What a compacted topic keeps of a removal, by the broker's default (delete.retention.ms). */
+#define CATALOG_AGE_MS KD_MS_DAY
+
+/* The removals of an older catalogue may be gone from the topic: it is read anew. */
+static void renew_catalogue(kd_restored *x, const char *topic, const kd_run_options *o)
+{
+    size_t kept = 0;
+    if (kd_clock_wall_ms() - x->manifest.made < CATALOG_AGE_MS || topic == NULL)
+        return;
+    kd_recommender_drop_products(x->rec);
+    for (size_t k = 0; k < x->manifest.n_positions; k++)
+        if (strcmp(x->manifest.positions[k].pos.topic, topic) != 0)
+            x->manifest.positions[kept++] = x->manifest.positions[k];
+    x->manifest.n_positions = kept;
+    if (o->on_notice != NULL)
+        o->on_notice(o->notice_arg,
+                     "the snapshot is more than a day old: reading the catalogue anew");
+}
+
+static kd_rc restore(kd_live *x, const kd_config *c, kd_run_options *o, kd_err *err)
+{
+    const kd_opt_values *v = &c->values;
+    static const char *const names[] = {"topics.browse", "topics.purchase", "topics.catalog",
+                                        "topics.forget"};
+    const char *dir = given(v, "snapshot.dir"), *topics[KD_RECORD_TYPES];
+    kd_restore_options ro = {
+        .values = v, .topics = topics, .on_notice = o->on_notice, .notice_arg = o->notice_arg};
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++)
+        if (given(v, names[k]) != NULL)
+            topics[ro.n_topics++] = given(v, names[k]);
+    x->arena = kd_arena_new(0);
+    if (x->arena == NULL)
+        return kd_fail(err, KD_ENOMEM, "no memory for the pipeline");
+    if (dir != NULL) {
+        kd_snapshot_options so = {.dir = dir,
+                                  .keep = kd_opt_int(v, "snapshot.keep"),
+                                  .max_age_ms = kd_opt_int(v, "snapshot.max-age")};
+        KD_TRY(kd_snapshots_open(&so, &x->snapshots, err));
+    }
+    KD_TRY(kd_restore(&ro, dir, x->arena, &x->restored, err));
+    x->rec = x->restored.rec;
+    if (x->restored.name != NULL) {
+        char text[200];
+        snprintf(text, sizeof text, "snapshot %s: %lld interactions of %lld shoppers",
+                 x->restored.name, (long long)x->restored.manifest.saved.interactions,
+                 (long long)x->restored.manifest.saved.shoppers);
+        if (o->on_notice != NULL)
+            o->on_notice(o->notice_arg, text);
+        renew_catalogue(&x->restored, given(v, "topics.catalog"), o);
+    }
+    o->snapshots = x->snapshots;
+    o->rec = x->rec;
+    o->snapshot_interval_ms = kd_opt_int(v, "snapshot.interval");
+    return KD_OK;
+}
+
 kd_rc kd_live_open(kd_live *x, const kd_config *c, const kd_run_options *o, kd_err *err)
 {
     const kd_opt_values *v = &c->values;
     *x = (kd_live){0};
     kd_pipeline_options po = kd_config_pipeline(v);
     po.drain = true;
+    kd_run_options ro = *o;
     kd_rc rc = kd_live_codec(c, &x->codec, err);
+    if (rc == KD_OK)
+        rc = restore(x, c, &ro, err);
     if (rc == KD_OK)
         rc = open_source(x, c, o, err);
     if (rc == KD_OK)
         rc = open_sink(x, c, o, err);
     if (rc == KD_OK)
-        rc = kd_recommender_new(v, &x->rec, err);
-    if (rc == KD_OK)
         rc = kd_pipeline_new(&po, x->source, x->rec, x->sink, &x->pipeline, err);
     if (rc == KD_OK)
-        rc = kd_run_new(o, x->pipeline, x->source, x->sink, &x->run, err);
+        rc = kd_run_new(&ro, x->pipeline, x->source, x->sink, &x->run, err);
     if (rc != KD_OK)
         kd_live_close(x);
     return rc;
@@ -103,8 +165,10 @@ void kd_live_close(kd_live *x)
         x->sink->kind->close(x->sink);
     if (x->source != NULL)
         x->source->kind->close(x->source);
+    kd_snapshots_close(x->snapshots); /* which may still walk through the state */
     kd_recommender_free(x->rec);
     kd_codec_free(x->codec);
+    kd_arena_free(x->arena);
     *x = (kd_live){0};
 }
 

@@ -7,9 +7,13 @@
 
 #include "schemas/codec.h"
 #include "topology/config.h"
+#include "topology/restore.h"
 #include "topology/run.h"
 
 typedef struct kd_live {
+    kd_arena *arena;         /* what the snapshot says about itself */
+    kd_snapshots *snapshots; /* NULL = none are kept */
+    kd_restored restored;
     kd_codec *codec;
     kd_source *source;
     kd_recommender *rec;

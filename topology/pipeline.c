@@ -19,6 +19,7 @@ typedef enum ask_kind {
 typedef struct ask {
     ask_kind kind;
     kd_query query;     /* LIST; of FORGET the shopper_id only */
+    uint32_t term;      /* LIST */
     kd_receipt receipt; /* FORGET */
     char shopper_hash[65];
     const kd_str *sessions; /* FORGET: [receipt.sessions] nulls for these too */
@@ -336,6 +337,7 @@ static void ask_list(kd_pipeline *p, const entry *e)
     else
         p->counts.coalesced++;
     p->asks[first->ask] = (ask){.kind = ASK_LIST,
+                                .term = e->rec.term,
                                 .query = {.shopper_id = e->shopper,
                                           .time = e->rec.time,
                                           .item_id = e->rec.item_id,
@@ -578,7 +580,7 @@ static kd_rc emit_one(kd_pipeline *p, const ask *x, kd_err *err)
     }
     if (p->ask_step == 0) {
         p->counts.answers++;
-        if (!p->opt.emit_always && !kd_recommender_is_news(p->rec, &x->update))
+        if (!p->opt.emit_always && !kd_recommender_is_news(p->rec, &x->update, x->term))
             return KD_OK;
         p->ask_step = 1;
     }

@@ -16,6 +16,8 @@ enum {
     RETRY_MIN_MS = 100,
     RETRY_MAX_MS = 5000,
     PROGRESS_MS = 1000,
+    SLICE_MS = 1, /* between two slices of a snapshot */
+    POSITIONS = 65536,
     FLUSH_MS = 30000,
 };
 
@@ -26,7 +28,7 @@ struct kd_run {
     kd_sink *sink;
     uv_loop_t loop;
     uv_async_t wake;
-    uv_timer_t poll, again, commit, progress;
+    uv_timer_t poll, again, commit, progress, snapshot, slice;
     uv_signal_t sigint, sigterm;
     _Atomic int stop;
     bool is_loop_open, is_paused, is_done;
@@ -36,6 +38,7 @@ struct kd_run {
     int64_t start_ms;
     kd_rc rc;
     kd_err err;
+    kd_source_pos *positions; /* owned, [POSITIONS] with snapshots */
 };
 
 static void notice(kd_run *r, const char *text)
@@ -183,6 +186,67 @@ static void on_commit(uv_timer_t *t)
         commit_durable(r);
 }
 
+/* -- snapshots --------------------------------------------------------------------------------- */
+
+static void snapshot_failed(kd_run *r, const kd_err *why)
+{
+    char text[sizeof why->where + sizeof why->msg + 64];
+    snprintf(text, sizeof text, "no snapshot: %s%s%s; the next one is due in its time", why->where,
+             why->where[0] == '\0' ? "" : ": ", why->msg);
+    notice(r, text);
+}
+
+/* KD_AGAIN: not now, an epoch is under way. */
+static kd_rc begin_snapshot(kd_run *r)
+{
+    const kd_pos *pending;
+    kd_err err = {0};
+    if (!kd_pipeline_between(r->pipeline, &pending))
+        return KD_AGAIN;
+    size_t n = r->source->kind->positions(r->source, pending, r->positions, POSITIONS);
+    kd_rc rc = n > POSITIONS
+                   ? kd_fail(&err, KD_ECONFIG, "%zu partitions, at most %d are saved", n, POSITIONS)
+                   : kd_snapshots_begin(r->opt.snapshots, r->opt.rec, r->positions, n, &err);
+    if (rc != KD_OK)
+        snapshot_failed(r, &err);
+    return rc;
+}
+
+static void step_snapshot(kd_run *r, bool wait)
+{
+    kd_err err = {0};
+    kd_rc rc = kd_snapshots_step(r->opt.snapshots, wait, &err);
+    if (rc != KD_AGAIN && rc != KD_OK)
+        snapshot_failed(r, &err);
+}
+
+static void on_slice(uv_timer_t *t)
+{
+    kd_run *r = t->data;
+    if (!kd_snapshots_is_open(r->opt.snapshots) && begin_snapshot(r) == KD_AGAIN)
+        return; /* the timer comes again */
+    if (kd_snapshots_is_open(r->opt.snapshots))
+        step_snapshot(r, false);
+    if (!kd_snapshots_is_open(r->opt.snapshots))
+        uv_timer_stop(t);
+}
+
+static void on_snapshot(uv_timer_t *t)
+{
+    kd_run *r = t->data;
+    if (!uv_is_active((uv_handle_t *)&r->slice))
+        uv_timer_start(&r->slice, on_slice, SLICE_MS, SLICE_MS);
+}
+
+/* Of the end: one that is under way gives way to it. */
+static void last_snapshot(kd_run *r)
+{
+    if (kd_snapshots_is_open(r->opt.snapshots))
+        step_snapshot(r, true);
+    if (begin_snapshot(r) == KD_OK)
+        step_snapshot(r, true);
+}
+
 static void report(kd_run *r, bool is_last)
 {
     if (r->opt.on_progress == NULL)
@@ -228,7 +292,7 @@ static int open_handles(kd_run *r)
     if (rc != 0)
         return rc;
     r->is_loop_open = true;
-    uv_timer_t *timers[] = {&r->poll, &r->again, &r->commit, &r->progress};
+    uv_timer_t *timers[] = {&r->poll, &r->again, &r->commit, &r->progress, &r->snapshot, &r->slice};
     rc = uv_async_init(&r->loop, &r->wake, on_async);
     r->wake.data = r;
     for (size_t k = 0; rc == 0 && k < sizeof timers / sizeof *timers; k++) {
@@ -255,6 +319,13 @@ kd_rc kd_run_new(const kd_run_options *o, kd_pipeline *p, kd_source *source, kd_
     r->pipeline = p;
     r->source = source;
     r->sink = sink;
+    bool has_snapshots = o->snapshots != NULL && source->kind->positions != NULL;
+    if (!has_snapshots)
+        r->opt.snapshots = NULL;
+    else if ((r->positions = calloc(POSITIONS, sizeof *r->positions)) == NULL) {
+        kd_run_free(r);
+        return kd_fail(err, KD_ENOMEM, "no memory for the loop");
+    }
     int rc = open_handles(r);
     if (rc != 0) {
         kd_run_free(r);
@@ -284,6 +355,7 @@ void kd_run_free(kd_run *r)
         uv_run(&r->loop, UV_RUN_DEFAULT);
         uv_loop_close(&r->loop);
     }
+    free(r->positions);
     free(r);
 }
 
@@ -314,6 +386,9 @@ kd_rc kd_run_loop(kd_run *r, kd_err *err)
                    (uint64_t)r->opt.commit_interval_ms);
     if (r->opt.on_progress != NULL)
         uv_timer_start(&r->progress, on_progress, PROGRESS_MS, PROGRESS_MS);
+    if (r->opt.snapshots != NULL)
+        uv_timer_start(&r->snapshot, on_snapshot, (uint64_t)r->opt.snapshot_interval_ms,
+                       (uint64_t)r->opt.snapshot_interval_ms);
     if (r->opt.handle_signals) {
         uv_signal_start(&r->sigint, on_signal, SIGINT);
         uv_signal_start(&r->sigterm, on_signal, SIGTERM);
@@ -322,6 +397,8 @@ kd_rc kd_run_loop(kd_run *r, kd_err *err)
     uv_run(&r->loop, UV_RUN_DEFAULT);
     if (r->rc == KD_OK || r->rc == KD_EDATA)
         stop_in_order(r);
+    if (r->rc == KD_OK && r->opt.snapshots != NULL)
+        last_snapshot(r);
     report(r, true);
     if (r->rc != KD_OK && err != NULL)
         *err = r->err;

@@ -6,12 +6,15 @@
  * I2  a burst of work is cut by a budget and re-armed, so that timers and signals are served
  * I3  positions are committed only after every output written before the mark is durable
  * I4  stop: take no more, answer what was taken, flush, commit, report
- * I5  a full sink pauses the source and is tried again soon; nothing is dropped
+ * I6  a snapshot begins between two epochs; it is written in slices between bursts, and a failed
+ * one is said and costs nothing else I5  a full sink pauses the source and is tried again soon;
+ * nothing is dropped
  */
 #ifndef KD_RUN_H
 #define KD_RUN_H
 
 #include "topology/replay.h"
+#include "topology/snapshot.h"
 
 typedef struct kd_run_options {
     int64_t commit_interval_ms; /* >= 1 */
@@ -22,6 +25,9 @@ typedef struct kd_run_options {
     void (*on_notice)(void *arg, const char *text); /* nullable: one line when something that is
                                                         waited for goes away or comes back */
     void *notice_arg;
+    kd_snapshots *snapshots; /* nullable, borrowed; then the two below are needed */
+    kd_recommender *rec;     /* borrowed */
+    int64_t snapshot_interval_ms;
 } kd_run_options;
 
 typedef struct kd_run kd_run;

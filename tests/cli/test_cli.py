@@ -12,8 +12,8 @@ import tempfile
 
 BIN = os.environ["KINDRED_BIN"]
 FOLDER = tempfile.mkdtemp(prefix="kindred-cli-")
-VERBS = ["demo", "run", "replay", "recommend", "produce", "forget", "generate", "tail", "topics", "schemas", "config",
-         "version"]
+VERBS = ["demo", "run", "replay", "recommend", "produce", "forget", "generate", "tail", "topics", "schemas", "state",
+         "config", "version"]
 
 
 def kindred(*args, code=0, env=None, text=None):
@@ -299,6 +299,33 @@ def test_questions_teach_nothing():
     assert answers[1]["neighbours"] and answers[2]["neighbours"] == []
     _, said = ask({"id": "bad", "events": [{"time": 5}]}, code=1)
     assert "ask.jsonl:1" in said and "item_id" in said, said
+
+
+def test_a_snapshot_holds_the_state_and_answers_like_it():
+    kept, ask_file = path("kept"), path("kept-ask.jsonl", '{"shopper_id":"u1"}\n{"shopper_id":"u2"}\n')
+    _, digests = replay("--in", EVENTS, "--out", path("kept.jsonl"), "--snapshot", kept)
+    shown = kindred("state", "show", kept).stdout
+    assert digests["state"] in shown and re.search(r"^interactions +20$", shown, re.M), shown
+    assert "is whole" in kindred("state", "verify", kept).stdout
+    want = kindred("recommend", "--in", EVENTS, "--ask", ask_file).stdout
+    assert kindred("recommend", "--snapshot", kept, "--ask", ask_file).stdout == want
+    said = kindred("recommend", "--snapshot", kept, "--ask", ask_file, "--set", "history.max=9",
+                   code=2).stderr
+    assert "history.max=50, and now it is 9" in said, said
+    more = path("more.jsonl", LINES[0] + "\n" + browse("u9", "i9", START) + "\n")
+    replay("--in", more, "--out", path("kept.jsonl"), "--snapshot", path("other"))
+    differs = kindred("state", "diff", kept, path("other"), code=4).stdout
+    assert "shopper u9: only in the second" in differs and "u0: other" in differs, differs
+    assert "states are equal" in kindred("state", "diff", kept, kept).stdout
+    assert "no snapshot" in kindred("state", "show", FOLDER, code=1).stderr
+    kindred("state", "show", path("nowhere"), code=2)
+    kindred("state", "shew", kept, code=1)
+    name = [n for n in os.listdir(kept) if n.startswith("20")][0]
+    with open(os.path.join(kept, name, "state.kds"), "r+b") as f:
+        f.seek(99)
+        f.write(b"?!")
+    assert "NOT whole" in kindred("state", "verify", os.path.join(kept, name), code=4).stdout
+    assert "damaged" in kindred("recommend", "--snapshot", kept, "--ask", ask_file, code=2).stderr
 
 
 def test_demo_runs_without_a_server():

@@ -97,7 +97,7 @@ static void answers(kd_recommender *r, const world_options *w, bool note, kd_buf
         assert_int_equal(kd_recommender_answer(r, space, &q, arena, &update, NULL, &err), KD_OK);
         kd_update_encode(&update, out);
         if (note)
-            kd_buf_addc(out, kd_recommender_is_news(r, &update) ? 'n' : 'o');
+            kd_buf_addc(out, kd_recommender_is_news(r, &update, 0) ? 'n' : 'o');
     }
     kd_reader_space_free(space);
     kd_arena_free(arena);

@@ -1,0 +1,133 @@
+#!/usr/bin/python3
+"""Restarts on a real broker: an instance goes on from its newest snapshot and the tail of the topics,
+with the state that the topics alone give; a killed one from the last that was written; a damaged
+one is refused by name and the one before used; what was published is not published again."""
+
+import os
+import re
+
+import stream
+from stream import kindred, wait_for
+
+
+def names(world, name="a"):
+    folder = world.snapshots(name)
+    return sorted(n for n in os.listdir(folder) if n.startswith("20")) if os.path.isdir(folder) else []
+
+
+def records(instance):
+    """How many the instance was handed, by its last words."""
+    return int(re.search(r"(\d+) records,", instance.said())[1])
+
+
+def digest_of_the_log(world):
+    """The state of an instance of another group, from the topics alone."""
+    return world.run("plain", group="plain", output__start="latest").joined().end()
+
+
+def test_restart_goes_on_from_the_snapshot(world):
+    options = {"snapshot__dir": world.snapshots("a"), "snapshot__interval": "1h"}
+    a = world.run(**options).joined()
+    world.produce(400, more=[{"type": "CatalogItem", "item_id": "i1", "title": "One",
+                              "time": world.clock}])
+    world.all_answered()
+    first = a.end()
+    assert len(names(world)) == 1
+    shown = kindred("state", "show", world.snapshots("a")).stdout
+    assert first in shown and world.topic("browse") + "[0] goes on at" in shown, shown
+    assert "is whole" in kindred("state", "verify", world.snapshots("a")).stdout
+    # Nothing came: the same state, and nothing is read or answered again.
+    b = world.run(**options).joined()
+    assert b.end() == first
+    assert "0 records" in b.said() and "snapshot 20" in b.said(), b.said()
+    # What came while it was away is answered by the next one, which reads just that.
+    world.produce(100)
+    c = world.run(**options).joined()
+    world.all_answered()
+    last = c.end()
+    assert records(c) <= 200, c.said()  # those, and once more to answer them
+    assert last == digest_of_the_log(world) != first
+    kindred("state", "diff", *(os.path.join(world.snapshots("a"), n) for n in names(world)[-2:]),
+            code=4)
+
+
+def test_killed_goes_on_from_the_last_one_written(world):
+    options = {"snapshot__dir": world.snapshots("a"), "snapshot__interval": "1s"}
+    a = world.run(**options).joined()
+    world.produce(300)
+    world.all_answered()
+    n = len(names(world))
+    wait_for("a snapshot", lambda: names(world), lambda s: len(s) >= min(n + 1, 3))
+    world.produce(100)
+    a.kill()
+    b = world.run(**options)
+    world.all_answered(exactly_once=False)
+    assert "snapshot 20" in b.said(), b.said()
+    assert b.joined().end() == digest_of_the_log(world)
+
+
+def test_damaged_is_refused_by_name(world):
+    options = {"snapshot__dir": world.snapshots("a"), "snapshot__interval": "1h"}
+    a = world.run(**options).joined()
+    world.produce(200)
+    world.all_answered()
+    a.end()
+    world.produce(50)
+    b = world.run(**options).joined()
+    world.all_answered()
+    digest = b.end()
+    newest = names(world)[-1]
+    path = os.path.join(world.snapshots("a"), newest, "state.kds")
+    with open(path, "r+b") as f:
+        f.seek(os.path.getsize(path) // 2)
+        byte = f.read(1)
+        f.seek(-1, 1)
+        f.write(bytes([byte[0] ^ 1]))
+    assert "NOT whole" in kindred("state", "verify", world.snapshots("a"), code=4).stdout
+    c = world.run(**options).joined()
+    assert c.end() == digest
+    assert f"snapshot {newest} is refused" in c.said(), c.said()
+    assert records(c) <= 100, c.said()
+    d = world.run(history__max=20, **options).joined()  # another state: from the topics' start
+    d.end()
+    assert "made with history.max=50, and now it is 20" in d.said(), d.said()
+
+
+def test_what_was_published_is_not_published_again(world):
+    """emit: on-change over an orderly restart: an event that changes no list publishes nothing."""
+    options = {"snapshot__dir": world.snapshots("a"), "snapshot__interval": "1h",
+               "emit": "on-change", "recommend__fill": "none"}
+    event = {"type": "BrowseEvent", "event_id": "x", "user_id": "ann", "session_id": None,
+             "item_id": "lamp", "action": "VIEW", "time": world.clock}
+    other = dict(event, user_id="bob", item_id="desk", time=world.clock + 1000)
+    def marker(k):  # one partition: when this one is answered, so are those before it
+        return dict(event, user_id=f"new{k}", item_id=f"m{k}", time=world.clock + 2000 + k)
+
+    def published():
+        return [k.decode() for k, v in world.read("recommendations")]
+
+    def wait_marker(k):
+        wait_for("the marker", published, lambda keys: f"new{k}" in keys)
+
+    a = world.run(**options).joined()
+    world.produce(more=[event, other, marker(0), event, other, marker(1)])
+    wait_marker(1)
+    a.end()
+    known = published()
+    b = world.run(**options).joined()
+    world.produce(more=[event, other, marker(2)])
+    wait_marker(2)
+    assert published() == known + ["new2"], (known, published())
+    b.kill()  # what was published since the last snapshot is not known: the first one comes again
+    c = world.run(**options).joined()
+    world.produce(more=[event, marker(3)])
+    wait_marker(3)
+    assert published() == known + ["new2", "ann", "new3"], (known, published())
+    c.end()
+
+
+test_what_was_published_is_not_published_again.partitions = 1
+
+
+if __name__ == "__main__":
+    stream.main(globals())

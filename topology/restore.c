@@ -1,0 +1,143 @@
+#include "topology/restore.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "topology/snapshot_internal.h"
+
+enum { SAY_MS = 1000 };
+typedef struct watch {
+    const kd_restore_options *o;
+    const char *name;
+    int64_t total, began_ms, said_ms;
+} watch;
+
+static void say(const kd_restore_options *o, const char *text)
+{
+    if (o->on_notice != NULL)
+        o->on_notice(o->notice_arg, text);
+}
+
+static void on_progress(void *arg, int64_t n)
+{
+    watch *w = arg;
+    int64_t now = kd_clock_mono_ms(), spent = now - w->began_ms;
+    if (now - w->said_ms < SAY_MS || n == 0)
+        return;
+    w->said_ms = now;
+    char text[200];
+    snprintf(text, sizeof text, "snapshot %s: %lld of %lld interactions, about %lld s left",
+             w->name, (long long)n, (long long)w->total,
+             (long long)((w->total - n) * spent / n / 1000 + 1));
+    say(w->o, text);
+}
+
+static kd_rc check_topics(const kd_restore_options *o, const kd_manifest *m, kd_err *err)
+{
+    for (size_t t = 0; t < o->n_topics; t++) {
+        bool is_there = false;
+        for (size_t k = 0; k < m->n_positions; k++)
+            is_there |= strcmp(m->positions[k].pos.topic, o->topics[t]) == 0;
+        if (!is_there)
+            return kd_fail(err, KD_ESTATE, "it has no position in topic %s", o->topics[t]);
+    }
+    for (size_t k = 0; o->n_topics > 0 && k < m->n_positions; k++) {
+        bool is_read = false;
+        for (size_t t = 0; t < o->n_topics; t++)
+            is_read |= strcmp(m->positions[k].pos.topic, o->topics[t]) == 0;
+        if (!is_read)
+            return kd_fail(err, KD_ESTATE, "it holds what topic %s said, which is not read now",
+                           m->positions[k].pos.topic);
+    }
+    return KD_OK;
+}
+
+static kd_rc load(const kd_restore_options *o, const char *dir, const char *name, kd_arena *arena,
+                  kd_restored *out, kd_err *err)
+{
+    kd_manifest m;
+    kd_recommender *rec = NULL;
+    KD_TRY(kd_snapshot_manifest(dir, name, arena, &m, err));
+    KD_TRY(check_topics(o, &m, err));
+    KD_TRY(kd_recommender_new(o->values, &rec, err));
+    int64_t now = kd_clock_mono_ms();
+    watch w = {o, name, m.saved.interactions, now, now};
+    kd_load_options lo = {.on_progress = on_progress, .arg = &w};
+    kd_rc rc = kd_manifest_fits(&m, rec, err);
+    if (rc == KD_OK)
+        rc = kd_snapshot_load(dir, name, &m, rec, &lo, err);
+    if (rc != KD_OK) {
+        kd_recommender_free(rec);
+        return rc;
+    }
+    *out = (kd_restored){rec, name, m};
+    return KD_OK;
+}
+
+kd_rc kd_restore(const kd_restore_options *o, const char *dir, kd_arena *arena, kd_restored *out,
+                 kd_err *err)
+{
+    const char *const *names = NULL;
+    size_t n = 0;
+    if (dir != NULL && dir[0] != '\0')
+        KD_TRY(kd_snapshot_list(dir, arena, &names, &n, err));
+    for (size_t k = 0; k < n; k++) {
+        kd_err why = {0};
+        char text[sizeof why.where + sizeof why.msg + 120];
+        kd_rc rc = load(o, dir, names[k], arena, out, &why);
+        if (rc == KD_OK)
+            return KD_OK;
+        if (rc != KD_EIO && rc != KD_ESTATE) {
+            if (err != NULL)
+                *err = why;
+            return rc;
+        }
+        snprintf(text, sizeof text, "snapshot %s is refused: %s%s%s; %s", names[k], why.where,
+                 why.where[0] == '\0' ? "" : ": ", why.msg,
+                 k + 1 < n ? "trying the one before" : "reading the topics from their start");
+        say(o, text);
+    }
+    *out = (kd_restored){0};
+    return kd_recommender_new(o->values, &out->rec, err);
+}
+
+kd_rc kd_restore_find(const char *path, kd_arena *arena, const char **out_dir,
+                      const char **out_name, kd_err *err)
+{
+    char manifest[KD_SNAPSHOT_PATH];
+    char *whole = kd_arena_strz(arena, kd_str_of(path));
+    if (whole == NULL)
+        return kd_fail(err, KD_ENOMEM, "no memory for a path");
+    for (size_t n = strlen(whole); n > 1 && whole[n - 1] == '/'; n--)
+        whole[n - 1] = '\0';
+    KD_TRY(kd_snapshot_path(whole, NULL, KD_MANIFEST_FILE, manifest, err));
+    if (access(manifest, F_OK) == 0) {
+        char *slash = strrchr(whole, '/');
+        *out_name = slash == NULL ? whole : slash + 1;
+        *out_dir = slash == NULL ? "." : slash == whole ? "/" : whole;
+        if (slash != NULL)
+            *slash = '\0';
+        return KD_OK;
+    }
+    const char *const *names = NULL;
+    size_t n = 0;
+    KD_TRY(kd_snapshot_list(whole, arena, &names, &n, err));
+    if (n == 0)
+        return kd_fail(err, KD_ECONFIG, "there is no snapshot in %s", path);
+    *out_dir = whole;
+    *out_name = names[0];
+    return KD_OK;
+}
+
+kd_rc kd_restore_one(const kd_restore_options *o, const char *path, kd_arena *arena,
+                     kd_restored *out, kd_err *err)
+{
+    const char *dir = NULL, *name = NULL;
+    KD_TRY(kd_restore_find(path, arena, &dir, &name, err));
+    kd_rc rc = load(o, dir, name, arena, out, err);
+    if (rc != KD_OK)
+        kd_err_at(err, "%s/%s", dir, name);
+    return rc;
+}

@@ -1,0 +1,35 @@
+/* restore.h - the state that a start begins with: the newest snapshot that is whole and fits, or
+ * none.
+ * @thread loop
+ */
+#ifndef KD_RESTORE_H
+#define KD_RESTORE_H
+
+#include "topology/snapshot.h"
+
+typedef struct kd_restore_options {
+    const kd_opt_values *values;                    /* borrowed: the recommender's options */
+    const char *const *topics;                      /* [n_topics] that must have positions */
+    size_t n_topics;                                /* 0 = any */
+    void (*on_notice)(void *arg, const char *text); /* nullable: what is refused and why; how far */
+    void *notice_arg;
+} kd_restore_options;
+
+typedef struct kd_restored {
+    kd_recommender *rec;  /* the caller's; never NULL on KD_OK */
+    const char *name;     /* in `arena`; NULL: no snapshot was fit, and the state is empty */
+    kd_manifest manifest; /* in `arena`, if there is a name */
+} kd_restored;
+
+/* Looks through `dir` (NULL or "" = there is none) from the newest snapshot on. One that is damaged
+ * or does not fit is said with its name and passed over. */
+KD_CHECK kd_rc kd_restore(const kd_restore_options *o, const char *dir, kd_arena *arena,
+                          kd_restored *out, kd_err *err);
+/* This one and no other. `path` is DIR/NAME, or DIR for the newest in it. */
+KD_CHECK kd_rc kd_restore_one(const kd_restore_options *o, const char *path, kd_arena *arena,
+                              kd_restored *out, kd_err *err);
+/* DIR/NAME in two, or DIR and the newest name in it. KD_ECONFIG: there is no snapshot. */
+KD_CHECK kd_rc kd_restore_find(const char *path, kd_arena *arena, const char **out_dir,
+                               const char **out_name, kd_err *err);
+
+#endif
