@@ -3,282 +3,313 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DIGEST_SEED = 3 };
+enum { DIGEST_SEED = 3, FIRST_TABLE = 64 };
 
-kd_rc kd_links_init(kd_links *l, kd_err *err)
+kd_rc kd_links_init(kd_links *l, const kd_ids *users, kd_err *err)
 {
-    *l = (kd_links){0};
-    return kd_ids_init(&l->names, UINT32_MAX - 1, err);
+    *l = (kd_links){.users = users, .cap_table = FIRST_TABLE};
+    l->blocks = kd_slab_new();
+    l->table = calloc(FIRST_TABLE, sizeof *l->table);
+    if (l->blocks != NULL && l->table != NULL)
+        return KD_OK;
+    kd_links_dispose(l);
+    return kd_fail(err, KD_ENOMEM, "no memory for links");
 }
 
 void kd_links_dispose(kd_links *l)
 {
-    kd_ids_dispose(&l->names);
+    kd_slab_free(l->blocks);
     free(l->of_user);
-    free(l->of_session);
-    free(l->link);
+    free(l->table);
     *l = (kd_links){0};
+}
+
+static kd_link *at(const kd_links *l, uint32_t link)
+{
+    return kd_slab_ptr(l->blocks, link);
+}
+
+static void set_time(kd_link *x, kd_ms time)
+{
+    x->time_lo = (uint32_t)time;
+    x->time_hi = (uint16_t)(time >> 32);
 }
 
 static kd_digest digest_of(const kd_links *l, const kd_link *x)
 {
-    uint64_t parts[3] = {l->names.hash[x->user], l->names.hash[x->session], (uint64_t)x->time};
+    uint64_t parts[3] = {l->users->hash[x->user], kd_ids_hash(kd_link_session(x)),
+                         (uint64_t)kd_link_time(x)};
     return kd_hash128(parts, sizeof parts, DIGEST_SEED);
 }
 
-uint32_t kd_links_name(const kd_links *l, kd_str id)
+/* -- by session -------------------------------------------------------------------------------- */
+
+static uint32_t home(const kd_links *l, kd_str session)
 {
-    return l->n == 0 ? KD_NO_SLOT : kd_ids_find(&l->names, id, kd_ids_hash(id));
+    return (uint32_t)kd_ids_hash(session) & (l->cap_table - 1);
 }
 
-/* Place + 1 of the link, 0 = none. Sessions mostly have one link, so their list is the one to walk.
- */
-static uint32_t find(const kd_links *l, uint32_t user, uint32_t session)
+/* The next link of the session in the table from *place on, 0 = none is left. *place is where it
+ * is, or where one more would go. */
+static uint32_t next_of_session(const kd_links *l, kd_str session, uint32_t *place)
 {
-    uint32_t at = l->of_session[session];
-    while (at != 0 && l->link[at - 1].user != user)
-        at = l->link[at - 1].next_of_session;
-    return at;
-}
-
-static void release_name(kd_links *l, uint32_t name)
-{
-    if (l->of_user[name] == 0 && l->of_session[name] == 0)
-        kd_ids_release(&l->names, name);
-}
-
-/* True if a comes before b in a user's list. */
-static bool is_more_recent(const kd_links *l, const kd_link *a, const kd_link *b)
-{
-    return a->time != b->time ? a->time > b->time
-                              : kd_ids_cmp(&l->names, a->session, b->session) > 0;
-}
-
-static void put_in_user_list(kd_links *l, uint32_t at)
-{
-    kd_link *x = &l->link[at - 1];
-    uint32_t prev = 0, next = l->of_user[x->user];
-    while (next != 0 && is_more_recent(l, &l->link[next - 1], x)) {
-        prev = next;
-        next = l->link[next - 1].next_of_user;
+    for (;; *place = (*place + 1) & (l->cap_table - 1)) {
+        uint32_t link = l->table[*place];
+        if (link == 0 || kd_str_eq(kd_link_session(at(l, link)), session))
+            return link;
     }
-    x->prev_of_user = prev;
-    x->next_of_user = next;
-    if (next != 0)
-        l->link[next - 1].prev_of_user = at;
-    *(prev == 0 ? &l->of_user[x->user] : &l->link[prev - 1].next_of_user) = at;
 }
 
-static void take_from_user_list(kd_links *l, uint32_t at)
+static uint32_t find(const kd_links *l, uint32_t user, kd_str session)
 {
-    const kd_link *x = &l->link[at - 1];
-    if (x->next_of_user != 0)
-        l->link[x->next_of_user - 1].prev_of_user = x->prev_of_user;
-    *(x->prev_of_user == 0 ? &l->of_user[x->user] : &l->link[x->prev_of_user - 1].next_of_user) =
-        x->next_of_user;
+    uint32_t newest = kd_links_of_user(l, user);
+    if (newest == 0 || kd_str_eq(kd_link_session(at(l, newest)), session))
+        return newest; /* the visit that is under way */
+    for (uint32_t place = home(l, session), link; (link = next_of_session(l, session, &place)) != 0;
+         place = (place + 1) & (l->cap_table - 1))
+        if (at(l, link)->user == user)
+            return link;
+    return 0;
 }
 
-static void about_to_change(kd_links *l, uint32_t at)
+static void put_in_table(const kd_links *l, uint32_t *table, uint32_t cap, uint32_t link)
+{
+    uint32_t place = (uint32_t)kd_ids_hash(kd_link_session(at(l, link))) & (cap - 1);
+    while (table[place] != 0)
+        place = (place + 1) & (cap - 1);
+    table[place] = link;
+}
+
+static bool resize(kd_links *l, uint32_t cap)
+{
+    uint32_t *table = calloc(cap, sizeof *table);
+    if (table == NULL)
+        return false;
+    for (uint32_t k = 0; k < l->cap_table; k++)
+        if (l->table[k] != 0)
+            put_in_table(l, table, cap, l->table[k]);
+    free(l->table);
+    l->table = table;
+    l->cap_table = cap;
+    return true;
+}
+
+/* Knuth, TAOCP 3, 6.4, algorithm R: what follows moves up where it may. */
+static void take_from_table(kd_links *l, uint32_t link)
+{
+    const uint32_t mask = l->cap_table - 1;
+    uint32_t hole = home(l, kd_link_session(at(l, link)));
+    while (l->table[hole] != link)
+        hole = (hole + 1) & mask;
+    for (uint32_t k = (hole + 1) & mask; l->table[k] != 0; k = (k + 1) & mask) {
+        uint32_t from = home(l, kd_link_session(at(l, l->table[k])));
+        if (((k - from) & mask) < ((k - hole) & mask))
+            continue; /* it would come to stand before its home */
+        l->table[hole] = l->table[k];
+        hole = k;
+    }
+    l->table[hole] = 0;
+}
+
+void kd_links_tidy(kd_links *l)
+{
+    uint32_t cap = l->cap_table;
+    while (cap > FIRST_TABLE && (uint64_t)l->n * 4 < cap)
+        cap /= 2;
+    if (cap < l->cap_table)
+        (void)resize(l, cap);
+}
+
+/* -- by user ----------------------------------------------------------------------------------- */
+
+static bool is_more_recent(const kd_link *a, const kd_link *b)
+{
+    kd_ms ta = kd_link_time(a), tb = kd_link_time(b);
+    return ta != tb ? ta > tb : kd_str_cmp(kd_link_session(a), kd_link_session(b)) > 0;
+}
+
+static void put_in_list(kd_links *l, uint32_t link)
+{
+    kd_link *x = at(l, link);
+    uint32_t *from = &l->of_user[x->user];
+    while (*from != 0 && is_more_recent(at(l, *from), x))
+        from = &at(l, *from)->next;
+    x->next = *from;
+    *from = link;
+}
+
+static void take_from_list(kd_links *l, uint32_t link)
+{
+    uint32_t *from = &l->of_user[at(l, link)->user];
+    while (*from != link)
+        from = &at(l, *from)->next;
+    *from = at(l, link)->next;
+}
+
+/* -- changes ----------------------------------------------------------------------------------- */
+
+static void before(const kd_links *l, uint32_t user)
 {
     if (l->before != NULL)
-        l->before(l->before_arg, at - 1);
+        l->before(l->before_arg, user);
 }
 
-static void set_time(kd_links *l, uint32_t at, kd_ms time, kd_digest *digest)
+static void change_time(kd_links *l, uint32_t link, kd_ms time, kd_digest *digest)
 {
-    kd_link *x = &l->link[at - 1];
-    about_to_change(l, at);
+    kd_link *x = at(l, link);
+    before(l, x->user);
     kd_digest_sub(digest, digest_of(l, x));
-    take_from_user_list(l, at);
-    x->time = time;
-    put_in_user_list(l, at);
+    bool is_newest = l->of_user[x->user] == link && time > kd_link_time(x);
+    if (!is_newest)
+        take_from_list(l, link);
+    set_time(x, time);
+    if (!is_newest)
+        put_in_list(l, link);
     kd_digest_add(digest, digest_of(l, x));
 }
 
-/* Takes the link out of both lists and frees its place and the names that nothing uses any more. */
-static void drop(kd_links *l, uint32_t at, kd_digest *digest)
+static size_t bytes_of(size_t length)
 {
-    kd_link *x = &l->link[at - 1];
-    about_to_change(l, at);
+    return sizeof(kd_link) + length;
+}
+
+static void drop(kd_links *l, uint32_t link, kd_digest *digest)
+{
+    kd_link *x = at(l, link);
+    before(l, x->user);
     kd_digest_sub(digest, digest_of(l, x));
-    take_from_user_list(l, at);
-    uint32_t *from = &l->of_session[x->session];
-    while (*from != at)
-        from = &l->link[*from - 1].next_of_session;
-    *from = x->next_of_session;
-    uint32_t user = x->user, session = x->session;
-    *x = (kd_link){.time = KD_MS_NONE, .next_of_user = l->first_free};
-    l->first_free = at;
+    take_from_list(l, link);
+    take_from_table(l, link);
     l->n--;
-    release_name(l, user);
-    if (session != user)
-        release_name(l, session);
+    l->id_bytes -= x->length;
+    kd_slab_release(l->blocks, link, bytes_of(x->length));
 }
 
-static kd_rc name_of(kd_links *l, kd_str id, uint32_t *out, kd_err *err)
+static bool room(kd_links *l, uint32_t user)
 {
-    bool is_new;
-    KD_TRY(kd_ids_intern(&l->names, id, kd_ids_hash(id), out, &is_new, err));
-    uint32_t cap = l->cap_names;
-    if (kd_grow((void **)&l->of_user, &cap, *out + 1, sizeof *l->of_user)) {
-        cap = l->cap_names;
-        if (kd_grow((void **)&l->of_session, &cap, *out + 1, sizeof *l->of_session)) {
-            l->cap_names = cap;
-            return KD_OK;
-        }
-    }
-    kd_ids_release(&l->names, *out);
-    return kd_fail(err, KD_ENOMEM, "no memory for %u names", *out + 1);
+    if ((uint64_t)(l->n + 1) * 4 > (uint64_t)l->cap_table * 3 && !resize(l, l->cap_table * 2))
+        return false;
+    return kd_grow((void **)&l->of_user, &l->cap_users, user + 1, sizeof *l->of_user);
 }
 
-static uint32_t new_place(kd_links *l)
-{
-    if (l->first_free != 0) {
-        uint32_t at = l->first_free;
-        l->first_free = l->link[at - 1].next_of_user;
-        return at;
-    }
-    if (!kd_grow((void **)&l->link, &l->cap, l->n_used + 1, sizeof *l->link))
-        return 0;
-    return ++l->n_used;
-}
-
-kd_rc kd_links_set(kd_links *l, kd_str user, kd_str session, kd_ms time, kd_ms *out_old,
+kd_rc kd_links_set(kd_links *l, uint32_t user, kd_str session, kd_ms time, kd_ms *out_old,
                    kd_digest *digest, kd_err *err)
 {
-    uint32_t u, s, at = 0;
+    uint32_t link = find(l, user, session);
     *out_old = KD_MS_NONE;
-    KD_TRY(name_of(l, user, &u, err));
-    kd_rc rc = name_of(l, session, &s, err);
-    if (rc != KD_OK) {
-        release_name(l, u);
-        return rc;
-    }
-    at = find(l, u, s);
-    if (at != 0) {
-        *out_old = l->link[at - 1].time;
+    if (link != 0) {
+        *out_old = kd_link_time(at(l, link));
         if (time > *out_old)
-            set_time(l, at, time, digest);
+            change_time(l, link, time, digest);
         return KD_OK;
     }
-    at = new_place(l);
-    if (at == 0) {
-        release_name(l, u);
-        if (s != u)
-            release_name(l, s);
+    link = room(l, user) ? kd_slab_alloc(l->blocks, bytes_of(session.n)) : 0;
+    if (link == 0)
         return kd_fail(err, KD_ENOMEM, "no memory for %u links", l->n + 1);
-    }
-    about_to_change(l, at);
-    l->link[at - 1] = (kd_link){time, u, s, 0, 0, l->of_session[s]};
-    l->of_session[s] = at;
-    put_in_user_list(l, at);
+    before(l, user);
+    kd_link *x = at(l, link);
+    x->user = user;
+    x->length = (uint16_t)session.n;
+    memcpy(x->session, session.p, session.n);
+    set_time(x, time);
+    put_in_table(l, l->table, l->cap_table, link);
+    put_in_list(l, link);
     l->n++;
-    kd_digest_add(digest, digest_of(l, &l->link[at - 1]));
+    l->id_bytes += session.n;
+    kd_digest_add(digest, digest_of(l, x));
     return KD_OK;
 }
 
-kd_ms kd_links_time(const kd_links *l, kd_str user, kd_str session)
+void kd_links_undo(kd_links *l, uint32_t user, kd_str session, kd_ms old, kd_digest *digest)
 {
-    uint32_t u = kd_links_name(l, user), s = kd_links_name(l, session);
-    uint32_t at = u == KD_NO_SLOT || s == KD_NO_SLOT ? 0 : find(l, u, s);
-    return at == 0 ? KD_MS_NONE : l->link[at - 1].time;
-}
-
-void kd_links_undo(kd_links *l, kd_str user, kd_str session, kd_ms old, kd_digest *digest)
-{
-    uint32_t at = find(l, kd_links_name(l, user), kd_links_name(l, session));
+    uint32_t link = find(l, user, session);
     if (old == KD_MS_NONE)
-        drop(l, at, digest);
+        drop(l, link, digest);
     else
-        set_time(l, at, old, digest);
+        change_time(l, link, old, digest);
 }
 
-uint32_t kd_links_owner(const kd_links *l, uint32_t session)
+void kd_links_cut_user(kd_links *l, uint32_t user, kd_ms time, kd_digest *digest)
+{
+    for (uint32_t link = kd_links_of_user(l, user), next; link != 0; link = next) {
+        next = at(l, link)->next;
+        if (kd_link_time(at(l, link)) <= time)
+            drop(l, link, digest);
+    }
+}
+
+uint32_t kd_links_cut_one(kd_links *l, kd_str session, kd_ms time, kd_digest *digest)
+{
+    for (uint32_t place = home(l, session), link; (link = next_of_session(l, session, &place)) != 0;
+         place = (place + 1) & (l->cap_table - 1)) {
+        uint32_t user = at(l, link)->user;
+        if (kd_link_time(at(l, link)) > time)
+            continue;
+        drop(l, link, digest);
+        return user;
+    }
+    return KD_NO_SLOT;
+}
+
+/* -- reading ----------------------------------------------------------------------------------- */
+
+kd_ms kd_links_time(const kd_links *l, uint32_t user, kd_str session)
+{
+    uint32_t link = find(l, user, session);
+    return link == 0 ? KD_MS_NONE : kd_link_time(at(l, link));
+}
+
+uint32_t kd_links_owner(const kd_links *l, kd_str session)
 {
     const kd_link *best = NULL;
-    for (uint32_t at = l->of_session[session]; at != 0; at = l->link[at - 1].next_of_session) {
-        const kd_link *x = &l->link[at - 1];
-        if (best == NULL || x->time > best->time ||
-            (x->time == best->time && kd_ids_cmp(&l->names, x->user, best->user) > 0))
+    for (uint32_t place = home(l, session), link; (link = next_of_session(l, session, &place)) != 0;
+         place = (place + 1) & (l->cap_table - 1)) {
+        const kd_link *x = at(l, link);
+        kd_ms t = kd_link_time(x), most = best == NULL ? KD_MS_NONE : kd_link_time(best);
+        if (best == NULL || t > most ||
+            (t == most && kd_ids_cmp(l->users, x->user, best->user) > 0))
             best = x;
     }
     return best == NULL ? KD_NO_SLOT : best->user;
 }
 
-uint32_t kd_links_sessions(const kd_links *l, kd_str user, uint32_t max, uint32_t *out)
-{
-    uint32_t u = kd_links_name(l, user), n = 0;
-    for (uint32_t at = u == KD_NO_SLOT ? 0 : l->of_user[u]; at != 0 && n < max;
-         at = l->link[at - 1].next_of_user)
-        if (kd_links_owner(l, l->link[at - 1].session) == u)
-            out[n++] = l->link[at - 1].session;
-    return n;
-}
-
-void kd_links_cut_user(kd_links *l, kd_str user, kd_ms time, kd_digest *digest)
-{
-    uint32_t u = kd_links_name(l, user);
-    for (uint32_t at = u == KD_NO_SLOT ? 0 : l->of_user[u], next; at != 0; at = next) {
-        next = l->link[at - 1].next_of_user;
-        if (l->link[at - 1].time <= time)
-            drop(l, at, digest);
-    }
-}
-
-void kd_links_cut_session(kd_links *l, kd_str session, kd_ms time, kd_digest *digest)
-{
-    uint32_t s = kd_links_name(l, session);
-    for (uint32_t at = s == KD_NO_SLOT ? 0 : l->of_session[s], next; at != 0; at = next) {
-        next = l->link[at - 1].next_of_session;
-        if (l->link[at - 1].time <= time)
-            drop(l, at, digest);
-    }
-}
-
-void kd_links_expire(kd_links *l, kd_ms horizon, kd_digest *digest)
-{
-    for (uint32_t at = 1; at <= l->n_used; at++)
-        if (l->link[at - 1].time != KD_MS_NONE && l->link[at - 1].time < horizon)
-            drop(l, at, digest);
-}
+/* -- slow twins -------------------------------------------------------------------------------- */
 
 kd_digest kd_links_digest(const kd_links *l)
 {
     kd_digest sum = {0};
-    for (uint32_t at = 1; at <= l->n_used; at++)
-        if (l->link[at - 1].time != KD_MS_NONE)
-            kd_digest_add(&sum, digest_of(l, &l->link[at - 1]));
+    for (uint32_t user = 0; user < l->cap_users; user++)
+        for (uint32_t link = l->of_user[user]; link != 0; link = at(l, link)->next)
+            kd_digest_add(&sum, digest_of(l, at(l, link)));
     return sum;
 }
 
 bool kd_links_sane(const kd_links *l)
 {
-    uint32_t n = 0, by_user = 0, by_session = 0;
-    for (uint32_t at = 1; at <= l->n_used; at++) {
-        const kd_link *x = &l->link[at - 1];
-        if (x->time == KD_MS_NONE)
-            continue;
-        n++;
-        if (find(l, x->user, x->session) != at) /* of two only the first is found */
-            return false;
-        if (x->next_of_user != 0 && (!is_more_recent(l, x, &l->link[x->next_of_user - 1]) ||
-                                     l->link[x->next_of_user - 1].prev_of_user != at))
-            return false;
-    }
-    for (uint32_t name = 0; name < l->cap_names; name++) {
-        for (uint32_t at = l->of_user[name]; at != 0; at = l->link[at - 1].next_of_user, by_user++)
-            if (l->link[at - 1].user != name)
-                return false;
-        for (uint32_t at = l->of_session[name]; at != 0;
-             at = l->link[at - 1].next_of_session, by_session++)
-            if (l->link[at - 1].session != name)
-                return false;
-    }
-    return n == l->n && by_user == n && by_session == n;
+    uint32_t n = 0, in_table = 0;
+    size_t id_bytes = 0;
+    for (uint32_t user = 0; user < l->cap_users; user++)
+        for (uint32_t link = l->of_user[user]; link != 0; link = at(l, link)->next, n++) {
+            const kd_link *x = at(l, link);
+            uint32_t same = 0;
+            for (uint32_t place = home(l, kd_link_session(x)), other;
+                 (other = next_of_session(l, kd_link_session(x), &place)) != 0;
+                 place = (place + 1) & (l->cap_table - 1))
+                same += at(l, other)->user == user;
+            if (x->user != user || same != 1)
+                return false; /* I1 */
+            if (x->next != 0 && !is_more_recent(x, at(l, x->next)))
+                return false; /* I2 */
+            id_bytes += x->length;
+        }
+    for (uint32_t k = 0; k < l->cap_table; k++)
+        in_table += l->table[k] != 0;
+    return n == l->n && in_table == n && id_bytes == l->id_bytes &&
+           (uint64_t)n * 4 <= (uint64_t)l->cap_table * 3;
 }
 
 size_t kd_links_bytes(const kd_links *l)
 {
-    return kd_ids_bytes(&l->names) + (size_t)l->cap_names * 2 * sizeof *l->of_user +
-           (size_t)l->cap * sizeof *l->link;
+    return kd_slab_held_bytes(l->blocks) - l->id_bytes + (size_t)l->cap_users * sizeof *l->of_user +
+           (size_t)l->cap_table * sizeof *l->table;
 }

@@ -5,11 +5,15 @@
  * sessions are those that it owns, most recent first by (time, session id bytes). Like all state
  * this is a function of the set of links, whatever the order they came in.
  *
- * I1  each pair is there at most once; a name without a link is not there
- * I2  the lists by user and by session hold the same links
- * I3  a user's list falls by (time, session id bytes), so that the most recent are found first
- * Memory: 32 bytes a link and 28 a name (users and sessions), beside the id itself.
- * @thread one writer; any readers between writes
+ * A link is one block: its head, and the session's id behind it. The links of a user form a list
+ * from its shopper slot; a table finds the links of a session by the id's hash.
+ *
+ * I1  each pair is there at most once, in its user's list and in the table
+ * I2  a user's list falls by (time, session id bytes), so that the most recent are found first
+ * I3  the table is never more than three quarters full
+ * Memory: 16 bytes a link and 5 to 11 of table, beside the id; 4 bytes a shopper slot.
+ * Cost: that of the newest link of a user, an event of a visit under way, is O(1); others are
+ * O(links of the user).   @thread one writer; any readers between writes
  */
 #ifndef KD_LINKS_H
 #define KD_LINKS_H
@@ -17,47 +21,71 @@
 #include "base/buf.h"
 #include "operators/ids.h"
 
+/* A block in kd_links.blocks. Its handle names the link. */
 typedef struct kd_link {
-    kd_ms time;
-    uint32_t user, session;                               /* name slots */
-    uint32_t next_of_user, prev_of_user, next_of_session; /* place + 1, 0 = none; of a free place
-                                                             next_of_user is the next free one */
+    uint32_t user;    /* shopper slot */
+    uint32_t next;    /* the user's next, less recent one; 0 = none */
+    uint32_t time_lo; /* 48 bits of milliseconds, as in histories */
+    uint16_t time_hi;
+    uint16_t length;
+    char session[]; /* [length] */
 } kd_link;
 
 typedef struct kd_links {
-    kd_ids names;
-    uint32_t *of_user, *of_session; /* [cap_names] by name slot: first link's place + 1, 0 = none */
-    uint32_t cap_names;
-    kd_link *link;                          /* [cap] */
-    uint32_t n, n_used, cap, first_free;    /* first_free: place + 1 */
-    void (*before)(void *arg, uint32_t at); /* nullable: link[at] is about to change */
+    const kd_ids *users; /* borrowed: the shoppers */
+    kd_slab *blocks;     /* owned */
+    uint32_t *of_user;   /* [cap_users] by shopper slot: the most recent link, 0 = none */
+    uint32_t *table;     /* [cap_table] links at their session's hash, 0 = empty; linear probing */
+    uint32_t cap_users, cap_table, n;
+    size_t id_bytes; /* of the sessions' ids */
+    /* Called before the links of a user change; nullable. A saver's. */
+    void (*before)(void *arg, uint32_t user);
     void *before_arg;
 } kd_links;
 
-KD_CHECK kd_rc kd_links_init(kd_links *l, kd_err *err);
+KD_CHECK kd_rc kd_links_init(kd_links *l, const kd_ids *users, kd_err *err);
 void kd_links_dispose(kd_links *l);
+
+static inline const kd_link *kd_links_at(const kd_links *l, uint32_t link)
+{
+    return kd_slab_ptr(l->blocks, link);
+}
+
+static inline kd_str kd_link_session(const kd_link *x)
+{
+    return (kd_str){x->session, x->length};
+}
+
+static inline kd_ms kd_link_time(const kd_link *x)
+{
+    return (kd_ms)((uint64_t)x->time_hi << 32 | x->time_lo);
+}
+
+/* The user's most recent link, 0 = none. */
+static inline uint32_t kd_links_of_user(const kd_links *l, uint32_t user)
+{
+    return user < l->cap_users ? l->of_user[user] : 0;
+}
 
 /* Notes that an event at `time` named both. *out_old: the pair's time before, KD_MS_NONE if it was
  * not there. Keeps *digest. KD_ENOMEM leaves all as it was. */
-KD_CHECK kd_rc kd_links_set(kd_links *l, kd_str user, kd_str session, kd_ms time, kd_ms *out_old,
+KD_CHECK kd_rc kd_links_set(kd_links *l, uint32_t user, kd_str session, kd_ms time, kd_ms *out_old,
                             kd_digest *digest, kd_err *err);
 /* Takes back what kd_links_set did. */
-void kd_links_undo(kd_links *l, kd_str user, kd_str session, kd_ms old, kd_digest *digest);
+void kd_links_undo(kd_links *l, uint32_t user, kd_str session, kd_ms old, kd_digest *digest);
 
-/* The slot of a name, KD_NO_SLOT if it has no link. */
-uint32_t kd_links_name(const kd_links *l, kd_str id);
 /* The pair's time, KD_MS_NONE if it is not there. */
-kd_ms kd_links_time(const kd_links *l, kd_str user, kd_str session);
-/* The user that owns the session with this name slot. */
-uint32_t kd_links_owner(const kd_links *l, uint32_t session);
-/* The most recent sessions that the user owns, greatest first; at most max. Returns how many. */
-uint32_t kd_links_sessions(const kd_links *l, kd_str user, uint32_t max, uint32_t *out);
+kd_ms kd_links_time(const kd_links *l, uint32_t user, kd_str session);
+/* The user that owns the session, KD_NO_SLOT if it has no link. */
+uint32_t kd_links_owner(const kd_links *l, kd_str session);
 
-/* Removes the links of this name, as a user or as a session, up to and at `time`. */
-void kd_links_cut_user(kd_links *l, kd_str user, kd_ms time, kd_digest *digest);
-void kd_links_cut_session(kd_links *l, kd_str session, kd_ms time, kd_digest *digest);
-/* Removes all links before `horizon`. */
-void kd_links_expire(kd_links *l, kd_ms horizon, kd_digest *digest);
+/* Removes the links of this user up to and at `time`. */
+void kd_links_cut_user(kd_links *l, uint32_t user, kd_ms time, kd_digest *digest);
+/* Removes one link of this session up to and at `time`. Returns its user, KD_NO_SLOT if there is
+ * none. */
+uint32_t kd_links_cut_one(kd_links *l, kd_str session, kd_ms time, kd_digest *digest);
+/* Gives memory back after many were removed. */
+void kd_links_tidy(kd_links *l);
 
 /* Slow twins. */
 kd_digest kd_links_digest(const kd_links *l);

@@ -246,9 +246,6 @@ void kd_recommender_ahead(const kd_recommender *r, const kd_record *rec, int ste
             return;
         x->shopper_hash = kd_ids_hash(shopper);
         x->item_hash = kd_ids_hash(rec->item_id);
-        x->is_linked = session_of(r, rec).p != NULL && rec->user_id.p != NULL;
-        if (x->is_linked)
-            x->session_hash = kd_ids_hash(rec->session_id);
     }
     if (x->is_event)
         kd_state_ahead(r->state, step, x);
@@ -342,7 +339,7 @@ static uint32_t fill_popular(const kd_recommender *r, kd_reader_space *w, scored
             uint32_t item = top[k];
             if (w->cf.score[item] != 0.0) /* excluded, or in the list */
                 continue;
-            double share = (double)s->item[item].posting.n / s->shoppers.n_live;
+            double share = (double)s->item[item].posting.n / s->n_shoppers;
             best[n++] = (scored){r->fill_weight * share, item, "popularity"};
         }
     }
@@ -545,7 +542,7 @@ const kd_stat *kd_recommender_stats(kd_recommender *r)
     kd_state_memory m;
     kd_state_memory_of(s, &m);
     const kd_stat rows[] = {
-        {"shoppers", s->shoppers.n_live, "count"},
+        {"shoppers", s->n_shoppers, "count"},
         {"items", s->items.n_live, "count"},
         {"interactions", s->n_entries, "count"},
         {"postings", s->n_postings, "count"},

@@ -26,7 +26,7 @@ kd_rc kd_state_new(const kd_state_options *opt, kd_state **out, kd_err *err)
     if (rc == KD_OK)
         rc = kd_histories_init(&s->hist, err);
     if (rc == KD_OK)
-        rc = kd_links_init(&s->links, err);
+        rc = kd_links_init(&s->links, &s->shoppers, err);
     s->postings = kd_slab_new();
     s->catalog_text = kd_slab_new();
     s->forgotten = kd_arena_new(0);
@@ -63,6 +63,12 @@ void kd_state_free(kd_state *s)
 }
 
 uint32_t kd_state_shopper(const kd_state *s, kd_str id)
+{
+    uint32_t u = kd_ids_find(&s->shoppers, id, kd_ids_hash(id));
+    return u != KD_NO_SLOT && s->hist.shopper[u].n > 0 ? u : KD_NO_SLOT;
+}
+
+uint32_t kd_state_user(const kd_state *s, kd_str id)
 {
     return kd_ids_find(&s->shoppers, id, kd_ids_hash(id));
 }
@@ -195,8 +201,15 @@ static void drop_entry(kd_state *s, uint32_t u, uint32_t k)
     kd_state_item_unref(s, kd_word_item(word));
 }
 
-/* A shopper without entries leaves nothing behind but a tombstone, if there is one. */
+/* The id goes when neither an entry nor a link names the shopper. */
 static void release_shopper(kd_state *s, uint32_t u)
+{
+    if (s->hist.shopper[u].n == 0 && kd_links_of_user(&s->links, u) == 0)
+        kd_ids_release(&s->shoppers, u);
+}
+
+/* The last entry is gone: nothing is left behind but links, and a tombstone, if there is one. */
+static void retire_shopper(kd_state *s, uint32_t u)
 {
     KD_ASSERT(s->hist.n_items[u] == 0 && s->hist.shopper[u].n == 0);
     kd_active_drop(s, u);
@@ -205,7 +218,8 @@ static void release_shopper(kd_state *s, uint32_t u)
     if (u < s->published_cap)
         s->published[u] = 0;
     kd_expiry_remove(&s->expiry, u);
-    kd_ids_release(&s->shoppers, u);
+    s->n_shoppers--;
+    release_shopper(s, u);
 }
 
 /* Removes u's entries before `time` (they are the head of the list). Returns how many. */
@@ -228,11 +242,10 @@ static uint32_t cut(kd_state *s, uint32_t u, kd_ms time, int64_t *out_postings)
             (void)relabel(s, u, item); /* KD_MULTI of the one that stays */
         n++;
     }
-    if (s->hist.shopper[u].n == 0) {
-        release_shopper(s, u);
-    } else if (n > 0) {
+    if (n > 0 && s->hist.shopper[u].n == 0)
+        retire_shopper(s, u);
+    else if (n > 0)
         kd_history_shrink(&s->hist, u);
-    }
     return n;
 }
 
@@ -246,6 +259,17 @@ bool kd_state_shopper_has(const kd_state *s, uint32_t u, uint32_t item)
 }
 
 /* -- time -------------------------------------------------------------------------------------- */
+
+static void expire_links(kd_state *s, kd_ms day)
+{
+    for (uint32_t u = 0; u < s->links.cap_users; u++) {
+        if (s->links.of_user[u] == 0)
+            continue;
+        kd_links_cut_user(&s->links, u, day - 1, &s->digest);
+        release_shopper(s, u);
+    }
+    kd_links_tidy(&s->links);
+}
 
 void kd_state_expire(kd_state *s, kd_ms old_horizon)
 {
@@ -275,7 +299,7 @@ void kd_state_expire(kd_state *s, kd_ms old_horizon)
     if (s->tombs.n > 0)
         kd_tombstones_expire(&s->tombs, day, &s->digest);
     if (s->links.n > 0)
-        kd_links_expire(&s->links, day, &s->digest);
+        expire_links(s, day);
 }
 
 /* Notes an accepted record's times and lets go of what the horizon has passed. */
@@ -372,6 +396,7 @@ static kd_rc insert(kd_state *s, uint32_t u, uint32_t i, kd_action action, kd_ms
     plan p = plan_insert(s, &e, old, i, action, time);
     if (!p.is_kept)
         return KD_OK;
+    bool is_first = e.n == 0;
     uint32_t other = p.leaver < e.n ? kd_word_item(e.word[p.leaver]) : KD_NO_SLOT;
     KD_TRY(make_room(s, u, i, other == i ? KD_NO_SLOT : other, err));
     if (s->saver != NULL)
@@ -385,6 +410,7 @@ static kd_rc insert(kd_state *s, uint32_t u, uint32_t i, kd_action action, kd_ms
         drop_entry(s, u, p.old);
     kd_history_insert(&s->hist, u, p.place, time, i, action);
     s->n_entries++;
+    s->n_shoppers += is_first;
     e = kd_entries_of(&s->hist, u);
     kd_digest_add(&s->digest, kd_state_entry_digest(s, u, e.word[p.place], time));
     s->hist.last[u] = kd_entry_time(&e, e.n - 1);
@@ -412,8 +438,10 @@ static uint32_t bury(kd_state *s, kd_str shopper, kd_ms time, int64_t *out_posti
             kd_digest_sub(&s->digest, kd_tombstone_digest(&s->tombs, shopper, old));
         kd_digest_add(&s->digest, kd_tombstone_digest(&s->tombs, shopper, time));
     }
-    kd_links_cut_session(&s->links, shopper, time, &s->digest);
-    uint32_t u = kd_state_shopper(s, shopper);
+    uint32_t u;
+    while ((u = kd_links_cut_one(&s->links, shopper, time, &s->digest)) != KD_NO_SLOT)
+        release_shopper(s, u);
+    u = kd_state_shopper(s, shopper);
     return u == KD_NO_SLOT ? 0 : cut(s, u, time + 1, out_postings);
 }
 
@@ -445,19 +473,18 @@ static kd_rc reach(kd_state *s, kd_str session, kd_ms time, kd_ms tomb, kd_appli
 static kd_rc sessions_of(kd_state *s, kd_str user, const kd_str **out, uint32_t *out_n, kd_err *err)
 {
     const kd_links *l = &s->links;
-    uint32_t name = kd_links_name(l, user), n = 0;
+    uint32_t u = kd_state_user(s, user), n = 0;
     kd_arena_reset(s->forgotten);
-    uint32_t first = name == KD_NO_SLOT ? 0 : l->of_user[name];
-    for (uint32_t at = first; at != 0; at = l->link[at - 1].next_of_user)
+    uint32_t first = u == KD_NO_SLOT ? 0 : kd_links_of_user(l, u);
+    for (uint32_t link = first; link != 0; link = kd_links_at(l, link)->next)
         n++;
     kd_str *ids = kd_arena_alloc(s->forgotten, (n + 1) * sizeof *ids);
     if (ids == NULL)
         return kd_fail(err, KD_ENOMEM, "no memory for %u sessions", n);
     *out = ids;
     *out_n = n;
-    for (uint32_t at = first; at != 0; at = l->link[at - 1].next_of_user)
-        KD_TRY(
-            kd_arena_str(s->forgotten, kd_ids_get(&l->names, l->link[at - 1].session), ids++, err));
+    for (uint32_t link = first; link != 0; link = kd_links_at(l, link)->next)
+        KD_TRY(kd_arena_str(s->forgotten, kd_link_session(kd_links_at(l, link)), ids++, err));
     return KD_OK;
 }
 
@@ -475,12 +502,19 @@ kd_rc kd_state_forget(kd_state *s, kd_str shopper, kd_ms time, kd_ms ts, kd_appl
         out->changed = kd_tombstones_get(&s->tombs, shopper) < time;
         entries = bury(s, shopper, time, &postings);
         for (uint32_t k = 0; k < n; k++) {
-            kd_ms linked = kd_links_time(&s->links, shopper, out->sessions[k]);
+            /* Looked up anew: the slot goes with the last link, should a session be this one. */
+            uint32_t u = kd_state_user(s, shopper);
+            kd_ms linked =
+                u == KD_NO_SLOT ? KD_MS_NONE : kd_links_time(&s->links, u, out->sessions[k]);
             kd_ms until = linked < time ? linked : time;
             if (until != KD_MS_NONE && !is_needless(s, until))
                 entries += bury(s, out->sessions[k], until, &postings);
         }
-        kd_links_cut_user(&s->links, shopper, time, &s->digest);
+        uint32_t u = kd_state_user(s, shopper);
+        if (u != KD_NO_SLOT) {
+            kd_links_cut_user(&s->links, u, time, &s->digest);
+            release_shopper(s, u);
+        }
     }
     out->is_forget = true;
     out->receipt.interactions = entries;
@@ -494,24 +528,27 @@ kd_rc kd_state_forget(kd_state *s, kd_str shopper, kd_ms time, kd_ms ts, kd_appl
 /* -- one record --------------------------------------------------------------------------------
  */
 
+kd_rc kd_state_slot(kd_state *s, kd_str shopper, uint32_t *out, kd_err *err)
+{
+    bool is_new;
+    KD_TRY(kd_ids_intern(&s->shoppers, shopper, kd_ids_hash(shopper), out, &is_new, err));
+    kd_rc rc = kd_histories_reserve(&s->hist, *out, err);
+    if (rc != KD_OK && is_new)
+        kd_ids_release(&s->shoppers, *out);
+    return rc;
+}
+
 /* The interaction alone, for which time and tombstones have been looked at. */
-static kd_rc enter(kd_state *s, kd_str shopper, kd_str item, kd_action action, kd_ms time,
+static kd_rc enter(kd_state *s, uint32_t u, kd_str item, kd_action action, kd_ms time,
                    kd_applied *out, kd_err *err)
 {
-    uint32_t u, i = KD_NO_SLOT;
-    bool new_u = false, new_i = false;
-    KD_TRY(kd_ids_intern(&s->shoppers, shopper, kd_ids_hash(shopper), &u, &new_u, err));
-    kd_rc rc = kd_histories_reserve(&s->hist, u, err);
-    if (rc == KD_OK)
-        rc = kd_state_item_intern(s, item, &i, &new_i, err);
+    uint32_t i = KD_NO_SLOT;
+    bool new_i = false;
+    kd_rc rc = kd_state_item_intern(s, item, &i, &new_i, err);
     if (rc == KD_OK)
         rc = insert(s, u, i, action, time, &out->changed, err);
     if (rc == KD_OK && s->active != NULL)
         kd_active_touch(s->active, u, time);
-    if (s->hist.cap > u && s->hist.shopper[u].n == 0)
-        release_shopper(s, u);
-    else if (rc != KD_OK && new_u)
-        kd_ids_release(&s->shoppers, u);
     if (i != KD_NO_SLOT && new_i && s->item[i].refs == 0)
         kd_state_item_unref(s, i);
     return rc;
@@ -534,14 +571,22 @@ kd_rc kd_state_interact(kd_state *s, kd_str shopper, kd_str session, kd_str item
     kd_state_advance(s, time, ts);
     kd_ms old = KD_MS_NONE, horizon = kd_state_horizon(s);
     is_linked = is_linked && !is_needless(s, time);
-    if (is_linked) {
-        KD_TRY(kd_links_set(&s->links, shopper, session, time, &old, &s->digest, err));
-        out->changed |= time > old;
-    }
     out->late = horizon != KD_MS_NONE && time < horizon;
-    kd_rc rc = out->late ? KD_OK : enter(s, shopper, item, action, time, out, err);
-    if (rc != KD_OK && is_linked && time > old)
-        kd_links_undo(&s->links, shopper, session, old, &s->digest);
+    if (out->late && !is_linked)
+        return KD_OK;
+    uint32_t u;
+    KD_TRY(kd_state_slot(s, shopper, &u, err));
+    kd_rc rc = KD_OK;
+    if (is_linked)
+        rc = kd_links_set(&s->links, u, session, time, &old, &s->digest, err);
+    if (rc == KD_OK && !out->late) {
+        rc = enter(s, u, item, action, time, out, err);
+        if (rc != KD_OK && is_linked && time > old)
+            kd_links_undo(&s->links, u, session, old, &s->digest);
+    }
+    if (rc == KD_OK && is_linked)
+        out->changed |= time > old;
+    release_shopper(s, u);
     return rc;
 }
 

@@ -12,7 +12,8 @@
  *
  * I1  P is exactly the inverse of I                       (kd_state_sane)
  * I2  n_items[u] = |I(u)|; last[u] = time of u's newest entry
- * I3  every live shopper slot has at least one entry; every live item slot has refs > 0
+ * I3  every live shopper slot has an entry or a link; every live item slot has refs > 0; n_shoppers
+ *     have an entry
  * I4  digest = the sum of the hashes of all entries, links, tombstones and catalogue entries
  * I5  no entry's time is before the horizon, or at or before its shopper's tombstone
  * I6  no link's time is before the horizon's day, or at or before its user's or session's tombstone
@@ -77,9 +78,10 @@ struct kd_state {
     uint64_t pop_version; /* raised whenever a |P(i)| or is_hidden changes */
     uint64_t *published;  /* [published_cap] delivery state by shopper slot, 0 = none */
     uint32_t published_cap;
-    kd_ms state_time;   /* newest event time of an accepted event or forget request */
-    kd_ms horizon_base; /* max(min(event time, record timestamp)) */
-    kd_ms floor;        /* memory_max has put the horizon here; KD_MS_NONE = never */
+    kd_ms state_time;    /* newest event time of an accepted event or forget request */
+    kd_ms horizon_base;  /* max(min(event time, record timestamp)) */
+    kd_ms floor;         /* memory_max has put the horizon here; KD_MS_NONE = never */
+    uint32_t n_shoppers; /* with an entry */
     int64_t n_entries, n_postings, n_expired, n_floors;
     uint32_t until_check; /* interactions until memory_max is looked at again */
     uint32_t tidy_next;   /* shopper slot that kd_state_tidy looks at next */
@@ -115,6 +117,8 @@ void kd_state_tidy(kd_state *s, uint32_t n);
 /* The slot of a shopper that has entries, or KD_NO_SLOT. */
 uint32_t kd_state_shopper(const kd_state *s, kd_str id);
 uint32_t kd_state_item(const kd_state *s, kd_str id);
+/* The same, also if there are only links of this user. */
+uint32_t kd_state_user(const kd_state *s, kd_str id);
 
 /* Everything before this time is out of the state; KD_MS_NONE: nothing is. */
 kd_ms kd_state_horizon(const kd_state *s);

@@ -4,7 +4,7 @@
  * away:
  *
  *   0 id table -> 1 hashes of the candidates -> 2 slots -> 3 history, id text, end of the audience,
- *   links -> 4 last chunk of a long audience, item that a full history will
+ *   newest link -> 4 last chunk of a long audience, item that a full history will
  *   push out
  *
  * Nothing is decided here: a wrong guess costs a fetch.
@@ -84,45 +84,8 @@ static void fetch_ends(const kd_state *s, const kd_ahead *x)
     }
 }
 
-/* A record that names a user and a session looks both up among the names of links. */
-static void links_ahead(const kd_links *l, int step, kd_ahead *x)
-{
-    switch (step) {
-    case 0:
-        kd_ids_prefetch(&l->names, x->shopper_hash);
-        kd_ids_prefetch(&l->names, x->session_hash);
-        break;
-    case 1:
-        fetch_hashes(&l->names, x->shopper_hash);
-        fetch_hashes(&l->names, x->session_hash);
-        break;
-    case 2:
-        x->linked_user = guess(&l->names, x->shopper_hash);
-        x->linked_session = guess(&l->names, x->session_hash);
-        if (x->linked_user < l->cap_names)
-            __builtin_prefetch(&l->of_user[x->linked_user]);
-        if (x->linked_session < l->cap_names)
-            __builtin_prefetch(&l->of_session[x->linked_session]);
-        break;
-    case 3:
-        if (x->linked_user < l->cap_names && l->of_user[x->linked_user] != 0) {
-            __builtin_prefetch(kd_slab_ptr(l->names.text, l->names.block[x->linked_user]));
-            __builtin_prefetch(&l->link[l->of_user[x->linked_user] - 1]);
-        }
-        if (x->linked_session < l->cap_names && l->of_session[x->linked_session] != 0) {
-            __builtin_prefetch(kd_slab_ptr(l->names.text, l->names.block[x->linked_session]));
-            __builtin_prefetch(&l->link[l->of_session[x->linked_session] - 1]);
-        }
-        break;
-    default:
-        break;
-    }
-}
-
 void kd_state_ahead(const kd_state *s, int step, kd_ahead *x)
 {
-    if (x->is_linked)
-        links_ahead(&s->links, step, x);
     switch (step) {
     case 0:
         kd_ids_prefetch(&s->shoppers, x->shopper_hash);
@@ -139,13 +102,19 @@ void kd_state_ahead(const kd_state *s, int step, kd_ahead *x)
             __builtin_prefetch(&s->hist.shopper[x->shopper]);
             __builtin_prefetch(&s->hist.n_items[x->shopper]);
             __builtin_prefetch(&s->hist.last[x->shopper]);
+            if (x->shopper < s->links.cap_users)
+                __builtin_prefetch(&s->links.of_user[x->shopper]);
         }
         if (x->item != KD_NO_SLOT)
             __builtin_prefetch(&s->item[x->item]);
         break;
     case 3:
-        if (x->shopper != KD_NO_SLOT)
+        if (x->shopper != KD_NO_SLOT) {
             fetch_history(s, x->shopper);
+            uint32_t link = kd_links_of_user(&s->links, x->shopper);
+            if (link != 0)
+                __builtin_prefetch(kd_links_at(&s->links, link));
+        }
         if (x->item != KD_NO_SLOT)
             fetch_audience(s, x->item);
         break;

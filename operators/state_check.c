@@ -144,15 +144,15 @@ static bool sane_links(const kd_state *s)
     kd_ms horizon = kd_state_horizon(s);
     if (!kd_links_sane(l))
         return broken("links", 0);
-    for (uint32_t at = 0; at < l->n_used; at++) {
-        const kd_link *x = &l->link[at];
-        if (x->time == KD_MS_NONE)
-            continue;
-        if ((horizon != KD_MS_NONE && x->time < kd_state_day(horizon)) ||
-            x->time <= kd_tombstones_get(&s->tombs, kd_ids_get(&l->names, x->user)) ||
-            x->time <= kd_tombstones_get(&s->tombs, kd_ids_get(&l->names, x->session)))
-            return broken("I6: a link is behind the horizon or a tombstone", at);
-    }
+    for (uint32_t u = 0; u < l->cap_users; u++)
+        for (uint32_t link = l->of_user[u]; link != 0; link = kd_links_at(l, link)->next) {
+            const kd_link *x = kd_links_at(l, link);
+            kd_ms t = kd_link_time(x);
+            if ((horizon != KD_MS_NONE && t < kd_state_day(horizon)) ||
+                t <= kd_tombstones_get(&s->tombs, kd_ids_get(&s->shoppers, u)) ||
+                t <= kd_tombstones_get(&s->tombs, kd_link_session(x)))
+                return broken("I6: a link is behind the horizon or a tombstone", u);
+        }
     return true;
 }
 
@@ -162,10 +162,17 @@ bool kd_state_sane(const kd_state *s)
     if (refs == NULL)
         return broken("no memory for the check", 0);
     int64_t entries = 0, postings = 0;
+    uint32_t n_shoppers = 0, n_named = 0;
     bool ok = true;
-    for (uint32_t u = 0; ok && u < s->hist.cap; u++)
-        if (s->hist.shopper[u].n > 0)
-            ok = sane_shopper(s, u, &entries, refs);
+    for (uint32_t u = 0; ok && u < s->hist.cap; u++) {
+        n_named += s->hist.shopper[u].n > 0 || kd_links_of_user(&s->links, u) != 0;
+        if (s->hist.shopper[u].n == 0)
+            continue;
+        n_shoppers++;
+        ok = sane_shopper(s, u, &entries, refs);
+    }
+    if (ok && (n_shoppers != s->n_shoppers || n_named != s->shoppers.n_live))
+        ok = broken("I3: slots of shoppers", 0);
     for (uint32_t i = 0; ok && i < s->item_cap; i++)
         ok = sane_item(s, i, refs[i], &postings);
     free(refs);

@@ -116,13 +116,11 @@ static kd_rc load_shopper(loader *l, cursor *c, kd_err *err)
     kd_state *s = l->s;
     kd_saved_shopper head;
     kd_str id;
-    bool is_new;
     uint32_t u;
     KD_TRY(copy(c, &head, sizeof head, err));
     KD_TRY(take_id(c, head.length, &id, err));
-    KD_TRY(kd_ids_intern(&s->shoppers, id, kd_ids_hash(id), &u, &is_new, err));
-    KD_TRY(kd_histories_reserve(&s->hist, u, err));
-    if (!is_new || head.n == 0 || head.n > 2 * KD_HISTORY_LIMIT)
+    KD_TRY(kd_state_slot(s, id, &u, err)); /* there already, if his links came first */
+    if (s->hist.shopper[u].n > 0 || head.n == 0 || head.n > 2 * KD_HISTORY_LIMIT)
         return kd_fail(err, KD_EIO, "a shopper comes twice, or has %u interactions", head.n);
     kd_entries e;
     KD_TRY(kd_history_fill(&s->hist, u, head.n, &e, err));
@@ -133,6 +131,7 @@ static kd_rc load_shopper(loader *l, cursor *c, kd_err *err)
         KD_TRY(load_entry(l, u, &e, k, err));
     s->hist.last[u] = kd_entry_time(&e, e.n - 1);
     s->n_entries += e.n;
+    s->n_shoppers++;
     l->saved.shoppers++;
     l->saved.interactions += e.n;
     if (kd_state_expires(s)) {
@@ -162,7 +161,9 @@ static kd_rc load_link(loader *l, cursor *c, kd_err *err)
     KD_TRY(copy(c, &head, sizeof head, err));
     KD_TRY(take_id(c, head.user, &user, err));
     KD_TRY(take_id(c, head.session, &session, err));
-    KD_TRY(kd_links_set(&l->s->links, user, session, head.time, &old, &l->s->digest, err));
+    uint32_t u;
+    KD_TRY(kd_state_slot(l->s, user, &u, err));
+    KD_TRY(kd_links_set(&l->s->links, u, session, head.time, &old, &l->s->digest, err));
     if (old != KD_MS_NONE)
         return kd_fail(err, KD_EIO, "a link comes twice");
     l->saved.links++;

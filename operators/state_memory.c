@@ -21,8 +21,8 @@ void kd_state_memory_of(const kd_state *s, kd_state_memory *out)
                  (size_t)s->tombs.cap * sizeof *s->tombs.table;
     out->total = out->histories + out->postings + out->directories + out->shopper_slots +
                  out->item_slots + out->links + out->active + out->other;
-    out->id_text = kd_ids_text_bytes(&s->shoppers) + kd_ids_text_bytes(&s->items) +
-                   kd_ids_text_bytes(&s->links.names);
+    out->id_text =
+        kd_ids_text_bytes(&s->shoppers) + kd_ids_text_bytes(&s->items) + s->links.id_bytes;
     out->catalog_text = kd_slab_held_bytes(s->catalog_text);
 }
 
@@ -32,14 +32,14 @@ enum {
     SHOPPER_BYTES = sizeof(kd_shopper) + sizeof(uint16_t) + sizeof(kd_ms) + sizeof(uint64_t) +
                     16 /* expiry */ + ID_BYTES,
     ITEM_BYTES = sizeof(kd_item_state) + ID_BYTES,
-    LINK_BYTES = sizeof(kd_link) + ID_BYTES + 2 * sizeof(uint32_t),
+    LINK_BYTES = 2 * sizeof(uint32_t), /* beside its block: the table, the head of the list */
 };
 
 size_t kd_state_used(const kd_state *s)
 {
     size_t n = kd_slab_used_bytes(s->hist.blocks) + kd_slab_used_bytes(s->postings) +
                kd_slab_used_bytes(s->catalog_text) + kd_slab_used_bytes(s->shoppers.text) +
-               kd_slab_used_bytes(s->items.text) + kd_slab_used_bytes(s->links.names.text);
+               kd_slab_used_bytes(s->items.text) + kd_slab_used_bytes(s->links.blocks);
     n += (size_t)s->shoppers.n_live * SHOPPER_BYTES + (size_t)s->items.n_live * ITEM_BYTES +
          (size_t)s->links.n * LINK_BYTES + (size_t)s->tombs.cap * sizeof *s->tombs.table;
     for (uint32_t i = 0; i < s->item_cap; i++)

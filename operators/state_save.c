@@ -17,7 +17,7 @@ typedef struct walk {
 struct kd_saver {
     kd_state *s; /* borrowed */
     kd_saved saved;
-    walk shoppers, products, links;
+    walk shoppers, products, links; /* links: by user */
     uint32_t *number; /* [cap_number] by item slot: its number + 1, 0 = not named yet */
     uint32_t cap_number;
     kd_tombstone *tombs; /* [n_tombs] as of begin */
@@ -121,20 +121,21 @@ static void write_product(kd_saver *v, uint32_t i)
     added(v, KD_BLOCK_PRODUCTS);
 }
 
-static void write_link(kd_saver *v, uint32_t at)
+/* All links of a user. */
+static void write_links(kd_saver *v, uint32_t u)
 {
     const kd_links *l = &v->s->links;
-    const kd_link *x = &l->link[at];
-    if (x->time == KD_MS_NONE)
-        return;
-    kd_str user = kd_ids_get(&l->names, x->user), session = kd_ids_get(&l->names, x->session);
-    kd_saved_link head = {x->time, (uint16_t)user.n, (uint16_t)session.n};
-    kd_buf *b = &v->open[KD_BLOCK_LINKS];
-    kd_buf_add(b, &head, sizeof head);
-    kd_buf_add(b, user.p, user.n);
-    kd_buf_add(b, session.p, session.n);
-    v->saved.links++;
-    added(v, KD_BLOCK_LINKS);
+    for (uint32_t link = kd_links_of_user(l, u); link != 0; link = kd_links_at(l, link)->next) {
+        const kd_link *x = kd_links_at(l, link);
+        kd_str user = kd_ids_get(&v->s->shoppers, u), session = kd_link_session(x);
+        kd_saved_link head = {kd_link_time(x), (uint16_t)user.n, (uint16_t)session.n};
+        kd_buf *b = &v->open[KD_BLOCK_LINKS];
+        kd_buf_add(b, &head, sizeof head);
+        kd_buf_add(b, user.p, user.n);
+        kd_buf_add(b, session.p, session.n);
+        v->saved.links++;
+        added(v, KD_BLOCK_LINKS);
+    }
 }
 
 static void write_tombstone(kd_saver *v, const kd_tombstone *t)
@@ -158,11 +159,11 @@ void kd_saver_product(kd_saver *v, uint32_t i)
         write_product(v, i);
 }
 
-static void before_link(void *arg, uint32_t at)
+static void before_links(void *arg, uint32_t u)
 {
     kd_saver *v = arg;
-    if (take(&v->links, at))
-        write_link(v, at);
+    if (take(&v->links, u))
+        write_links(v, u);
 }
 
 /* -- life -------------------------------------------------------------------------------------- */
@@ -197,7 +198,7 @@ kd_rc kd_saver_begin(kd_state *s, kd_saver **out, kd_err *err)
     v->number = calloc(s->item_cap + 1u, sizeof *v->number);
     v->cap_number = s->item_cap;
     if (!walk_of(&v->shoppers, s->hist.cap) || !walk_of(&v->products, s->item_cap) ||
-        !walk_of(&v->links, s->links.n_used) || v->number == NULL || !copy_tombstones(v)) {
+        !walk_of(&v->links, s->links.cap_users) || v->number == NULL || !copy_tombstones(v)) {
         kd_saver_end(v);
         return kd_fail(err, KD_ENOMEM, "no memory for a snapshot");
     }
@@ -205,7 +206,7 @@ kd_rc kd_saver_begin(kd_state *s, kd_saver **out, kd_err *err)
     v->n[KD_BLOCK_META] = 1;
     close_block(v, KD_BLOCK_META);
     s->saver = v;
-    s->links.before = before_link;
+    s->links.before = before_links;
     s->links.before_arg = v;
     *out = v;
     return KD_OK;
@@ -219,7 +220,7 @@ static bool one_more(kd_saver *v)
     else if (v->products.next < v->products.n)
         kd_saver_product(v, v->products.next++);
     else if (v->links.next < v->links.n)
-        before_link(v, v->links.next++);
+        before_links(v, v->links.next++);
     else if (v->next_tomb < v->n_tombs)
         write_tombstone(v, &v->tombs[v->next_tomb++]);
     else

@@ -194,12 +194,16 @@ static kd_rc find_self(const kd_state *s, const kd_subject_options *o, kd_subjec
 {
     if (!kd_grow((void **)&w->self, &w->cap_self, o->links_max + 1, sizeof *w->self))
         return kd_fail(err, KD_ENOMEM, "no memory for %u sessions", o->links_max);
-    /* Names of sessions come into self[1..] and are replaced by the slots that they have. */
-    uint32_t n = kd_links_sessions(&s->links, shopper, o->links_max, w->self + 1);
     w->self[0] = kd_state_shopper(s, shopper);
     out->n_self = w->self[0] != KD_NO_SLOT;
-    for (uint32_t k = 1; k <= n; k++) {
-        uint32_t slot = kd_state_shopper(s, kd_ids_get(&s->links.names, w->self[k]));
+    uint32_t u = out->n_self > 0 ? w->self[0] : kd_state_user(s, shopper), n = 0;
+    uint32_t link = u == KD_NO_SLOT ? 0 : kd_links_of_user(&s->links, u);
+    for (const kd_link *x; link != 0 && n < o->links_max; link = x->next) {
+        x = kd_links_at(&s->links, link);
+        if (kd_links_owner(&s->links, kd_link_session(x)) != u)
+            continue;
+        n++;
+        uint32_t slot = kd_state_shopper(s, kd_link_session(x));
         if (slot != KD_NO_SLOT)
             w->self[out->n_self++] = slot;
     }

@@ -134,7 +134,7 @@ static double square(double x)
 /* The squared weight of an item in the IDF-weighted cosine. */
 static double idf_mass(const kd_state *s, const kd_usercf_options *o, uint32_t item)
 {
-    return square(kd_idf_smooth(s->shoppers.n_live, s->item[item].posting.n, o->idf_exponent));
+    return square(kd_idf_smooth(s->n_shoppers, s->item[item].posting.n, o->idf_exponent));
 }
 
 /* Fills w->weight: what sharing the k-th item of the subject adds to the sum. */
@@ -176,7 +176,7 @@ static double idf_norm_of(const kd_state *s, const kd_usercf_options *o, const k
     for (uint32_t k = 0; k < subject->n_items; k++)
         sum += w->weight[k];
     return sum + (subject->size - subject->n_items) *
-                     square(kd_idf_smooth(s->shoppers.n_live, 0, o->idf_exponent));
+                     square(kd_idf_smooth(s->n_shoppers, 0, o->idf_exponent));
 }
 
 /* The similarity of v under the weights, or less than `bar` if it is surely below: the lengths of
@@ -630,7 +630,7 @@ void kd_usercf_score(const kd_state *s, const kd_usercf_options *o, const kd_sub
     w->n_items = n;
     for (uint32_t k = 0; o->idf_score > 0 && k < n; k++)
         w->score[w->items[k]] *=
-            1.0 + o->idf_score * kd_idf(s->shoppers.n_live, s->item[w->items[k]].posting.n);
+            1.0 + o->idf_score * kd_idf(s->n_shoppers, s->item[w->items[k]].posting.n);
 }
 
 void kd_usercf_clear(kd_usercf_space *w)
