@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-ROOMS = ("base", "schemas", "consumers", "operators", "sinks", "topology", "cli")
+ROOMS = ("base", "schemas", "consumers", "operators", "sinks", "evaluation", "topology", "cli")
 SKIP = 77  # ctest's "skipped"
 GENERATED = {"schemas/avro_texts.c"}
 

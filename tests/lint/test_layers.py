@@ -11,8 +11,9 @@ MAY_INCLUDE = {
     "consumers": {"base", "schemas", "consumers"},
     "operators": {"base", "schemas", "operators"},
     "sinks": {"base", "schemas", "sinks"},
-    "topology": {"base", "schemas", "consumers", "operators", "sinks", "topology"},
-    "cli": {"base", "schemas", "consumers", "operators", "sinks", "topology", "cli"},
+    "evaluation": {"base", "schemas", "evaluation"},
+    "topology": {"base", "schemas", "consumers", "operators", "sinks", "evaluation", "topology"},
+    "cli": {"base", "schemas", "consumers", "operators", "sinks", "evaluation", "topology", "cli"},
 }
 
 # The oracle must not share a mistake with what it judges; a unit test sees its own room's world only.
