@@ -74,6 +74,16 @@ static const kd_opt opts[] = {
     {"usercf.stan.distance", KD_OPT_REAL, "2.05", 0, 1e6, NULL,
      "stan: places from the shared item in which a neighbour's vote falls to 1/e; 0 = it does "
      "not."},
+    {"usercf.vote.recency", KD_OPT_REAL, "0", 0, 100, NULL,
+     "A neighbour's vote is divided by this power of 1 + the steps from the shopper's newest event "
+     "to the most recent item that both have; 0 = it is not."},
+    {"usercf.vote.after", KD_OPT_REAL, "0", 0, 1e6, NULL,
+     "Places after that item in the neighbour's history in which its vote falls to 1/e; 0 = it "
+     "does "
+     "not."},
+    {"usercf.vote.before", KD_OPT_REAL, "0", 0, 1e6, NULL, "The same for places before it."},
+    {"usercf.vote.shared", KD_OPT_REAL, "1", 0, 1, NULL,
+     "Share of the vote that this item itself gets, where it may be listed again."},
     {"history.max", KD_OPT_INT, "50", 1, KD_HISTORY_LIMIT, NULL,
      "Interactions kept of each shopper: the most recent ones."},
     {"purchases.max", KD_OPT_INT, "200", 0, KD_HISTORY_LIMIT, NULL,
@@ -146,6 +156,10 @@ kd_rc kd_recommender_new(const kd_opt_values *v, kd_recommender **out, kd_err *e
         .stan_recency = kd_opt_real(v, "usercf.stan.recency"),
         .stan_age_ms = kd_opt_int(v, "usercf.stan.age"),
         .stan_distance = kd_opt_real(v, "usercf.stan.distance"),
+        .vote = {.recency = kd_opt_real(v, "usercf.vote.recency"),
+                 .after = kd_opt_real(v, "usercf.vote.after"),
+                 .before = kd_opt_real(v, "usercf.vote.before"),
+                 .shared = kd_opt_real(v, "usercf.vote.shared")},
     };
     r->subject = (kd_subject_options){.links_max = (uint32_t)kd_opt_int(v, "links.max"),
                                       .exclude_for_ms = kd_opt_int(v, "recommend.exclude.for")};
@@ -166,7 +180,7 @@ kd_rc kd_recommender_new(const kd_opt_values *v, kd_recommender **out, kd_err *e
                             .bytes = kd_opt_int(v, "active.bytes"),
                             .keep_ms = kd_opt_int(v, "active.for"),
                             .audience_max = r->usercf.audience_max};
-    if (rc == KD_OK && ao.max > 0 && !kd_similarity_is_weighted(r->usercf.similarity))
+    if (rc == KD_OK && ao.max > 0 && !r->usercf.has_first)
         rc = kd_active_new(&ao, &r->state->active, err);
     /* Enough popular items that some are left when everything of the shopper's own is excluded. */
     uint32_t own = (r->subject.links_max + 1) * (so.history_max + so.purchases_max);

@@ -1,6 +1,7 @@
 #include "operators/similarity.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 double kd_similarity_value(kd_similarity kind, uint32_t c, uint32_t a, uint32_t b)
 {
@@ -74,4 +75,16 @@ double kd_stan_weight(double distance, double lambda)
 double kd_stan_similarity(double sum, uint32_t a, uint32_t b, double age_weight)
 {
     return fmin(1.0, sum / sqrt((double)a * b)) * age_weight;
+}
+
+double kd_vote_recency(const kd_vote *o, uint32_t step)
+{
+    return o->recency > 0 ? pow(1.0 + step, -o->recency) : 1.0;
+}
+
+double kd_vote_place(const kd_vote *o, int32_t d)
+{
+    if (d == 0)
+        return o->shared;
+    return kd_stan_weight(abs(d), d > 0 ? o->after : o->before);
 }

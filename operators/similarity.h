@@ -66,4 +66,19 @@ double kd_stan_weight(double distance, double lambda);
 /* Sum of w1 over the shared items / sqrt(a * b), times w2. */
 double kd_stan_similarity(double sum, uint32_t a, uint32_t b, double age_weight);
 
+/* The vote of a neighbour under any similarity: what it gives is multiplied with both of these. The
+ * shared item is the most recent one of u's that v has (v in P_m of it).
+ *   recency  (1 + step)^-exponent, step events from u's newest to the shared item; V-SKNN's div and
+ *            quadratic are the exponents 1 and 2
+ *   place    d = places in v's history from the shared item to the one voted for, later ones
+ *            positive: exp(-d / after), exp(d / before), `shared` at d = 0; after, before in
+ * places, 0 = no fall. STAN's w3 with both sides apart, since what came next is worth more
+ *            (Kamehkhosh, Jannach, Ludewig 2017: sequential rules).
+ * In [0, 1] for exponent >= 0 and shared in [0, 1]. */
+typedef struct kd_vote {
+    double recency, after, before, shared;
+} kd_vote;
+double kd_vote_recency(const kd_vote *o, uint32_t step);
+double kd_vote_place(const kd_vote *o, int32_t d);
+
 #endif

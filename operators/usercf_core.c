@@ -11,6 +11,10 @@ void kd_usercf_options_ready(kd_usercf_options *o)
     o->is_plain = o->half_life_ms == 0 && o->window_ms == 0;
     for (int a = KD_VIEW; a <= KD_PAID; a++)
         o->is_plain &= o->weight[a] == 1.0;
+    const kd_vote *v = &o->vote;
+    o->has_place = v->after > 0 || v->before > 0 || v->shared != 1.0 ||
+                   (o->similarity == KD_STAN && o->stan_distance > 0);
+    o->has_first = o->has_place || v->recency > 0 || kd_similarity_is_weighted(o->similarity);
 }
 
 void kd_usercf_space_dispose(kd_usercf_space *w)
@@ -76,7 +80,7 @@ static uint32_t count_run(kd_run run, uint16_t *restrict count, uint32_t *restri
     return n;
 }
 
-/* What a weighted similarity sums beside the count. */
+/* What a weighted similarity sums beside the count, and where votes need the shared item. */
 typedef struct kd_mass {
     double sum;
     uint32_t first; /* place in the subject's items of the most recent shared one */
@@ -101,7 +105,7 @@ static uint32_t weigh_run(kd_run run, kd_usercf_space *w, uint32_t k, uint32_t n
 static uint32_t gather(const kd_state *s, const kd_usercf_options *o, const kd_subject *subject,
                        kd_usercf_space *w)
 {
-    const bool is_weighted = kd_similarity_is_weighted(o->similarity);
+    const bool is_weighed = o->has_first;
     uint32_t n = 0;
     for (uint32_t k = 0; k < subject->n_items; k++) {
         if (k + 1 < subject->n_items) {
@@ -116,7 +120,7 @@ static uint32_t gather(const kd_state *s, const kd_usercf_options *o, const kd_s
             kd_run run = kd_posting_recent(s->postings, p, c, left);
             if (run.n == 0)
                 break;
-            n = is_weighted ? weigh_run(run, w, k, n) : count_run(run, w->count, w->touched, n);
+            n = is_weighed ? weigh_run(run, w, k, n) : count_run(run, w->count, w->touched, n);
             left -= run.n;
         }
     }
@@ -150,8 +154,10 @@ static kd_rc weigh_items(const kd_state *s, const kd_usercf_options *o, const kd
             w->weight[k] = kd_vsknn_weight(o->vsknn_weight, step, subject->length);
         else if (o->similarity == KD_STAN)
             w->weight[k] = kd_stan_weight(step, o->stan_recency);
-        else
+        else if (o->similarity == KD_IDF_COSINE)
             w->weight[k] = idf_mass(s, o, subject->items[k]);
+        else
+            w->weight[k] = 1.0; /* a count is what a similarity of sets goes by */
     }
     return KD_OK;
 }
@@ -414,7 +420,7 @@ static kd_rc select_by_cells(const kd_state *s, const kd_usercf_options *o,
         uint32_t v = w->touched[t], c = w->cell[t] / x.stride;
         double rank = kd_similarity_rank(o->similarity, c, x.a, w->cell[t] % x.stride);
         uint32_t at = verdict == IN ? n_in++ : n - ++n_tied; /* ties fill from the end */
-        w->near[at] = (kd_near){rank, s->hist.last[v], v, c, 0};
+        w->near[at] = (kd_near){rank, s->hist.last[v], v, c, o->has_first ? w->mass[v].first : 0};
     }
     unmark(w, found.n_marked);
     memset(w->cell_n, 0, (size_t)(x.c_max + 1) * x.stride * sizeof *w->cell_n);
@@ -451,7 +457,7 @@ static kd_rc select_by_rank(const kd_state *s, const kd_usercf_options *o,
                           : kd_similarity_rank(o->similarity, c, subject->size, s->hist.n_items[v]);
         if (rank < bar || rank <= 0)
             continue;
-        w->near[n++] = (kd_near){rank, s->hist.last[v], v, c, is_weighted ? w->mass[v].first : 0};
+        w->near[n++] = (kd_near){rank, s->hist.last[v], v, c, o->has_first ? w->mass[v].first : 0};
         if (n == 2 * k) {
             keep_best(s, w->near, n, k);
             n = k;
@@ -487,10 +493,10 @@ kd_rc kd_usercf_neighbours(const kd_state *s, const kd_usercf_options *o, const 
     if (subject->n_items == 0)
         return KD_OK;
     const bool is_weighted = kd_similarity_is_weighted(o->similarity);
-    if (is_weighted)
+    if (o->has_first)
         KD_TRY(weigh_items(s, o, subject, w, err));
     const kd_active_counts *kept = NULL;
-    if (s->active != NULL && !is_weighted && subject->n_self == 1)
+    if (s->active != NULL && !o->has_first && subject->n_self == 1)
         kept = kd_active_of(s->active, subject->self[0]);
     uint32_t n = kept != NULL ? take_counts(kept, w) : gather(s, o, subject, w);
     for (uint32_t k = 0; k < subject->n_self; k++)
@@ -575,13 +581,24 @@ static uint32_t place_of(const kd_entries *e, uint32_t begin, uint32_t item)
     return place;
 }
 
-/* The vote of the t-th neighbour: its similarity, V-SKNN's decay included. */
+/* The vote of the t-th neighbour: its similarity, by how recent the shared item is. */
 static double vote_of(const kd_usercf_options *o, const kd_subject *subject,
                       const kd_usercf_space *w, uint32_t t)
 {
-    if (o->similarity != KD_VSKNN)
-        return w->sim[t];
-    return w->sim[t] * kd_vsknn_decay(o->vsknn_decay, subject->step[w->near[t].first] + 1);
+    double vote = w->sim[t];
+    if (!o->has_first)
+        return vote;
+    uint32_t step = subject->step[w->near[t].first];
+    if (o->similarity == KD_VSKNN)
+        vote *= kd_vsknn_decay(o->vsknn_decay, step + 1);
+    return o->vote.recency > 0 ? vote * kd_vote_recency(&o->vote, step) : vote;
+}
+
+/* What an item d places after the shared one gets of a vote. */
+static double share_at(const kd_usercf_options *o, int32_t d)
+{
+    double share = kd_vote_place(&o->vote, d);
+    return o->similarity == KD_STAN ? share * kd_stan_weight(abs(d), o->stan_distance) : share;
 }
 
 /* Adds what one neighbour gives, each item of I(v) once. */
@@ -590,22 +607,18 @@ static uint32_t add_votes(const kd_state *s, const kd_usercf_options *o, const k
 {
     kd_entries e = kd_entries_of(&s->hist, w->near[t].slot);
     const uint32_t begin = kd_history_begin(&e, s->opt.history_max);
-    const bool is_near_shared = o->similarity == KD_STAN && o->stan_distance > 0;
     const double vote = vote_of(o, subject, w, t);
     double *restrict score = w->score;
     uint32_t place = 0;
-    uint32_t shared = is_near_shared ? place_of(&e, begin, subject->items[w->near[t].first]) : 0;
+    uint32_t shared = o->has_place ? place_of(&e, begin, subject->items[w->near[t].first]) : 0;
     for (uint32_t k = begin; k < e.n; k++) {
         if ((e.word[k] & KD_REP) == 0)
             continue;
         uint32_t item = kd_word_item(e.word[k]);
         double add =
             o->is_plain ? vote : vote * kd_interaction_weight(o, &e, begin, k, subject->now);
-        if (is_near_shared) {
-            add *=
-                kd_stan_weight(place > shared ? place - shared : shared - place, o->stan_distance);
-            place++;
-        }
+        if (o->has_place)
+            add *= share_at(o, (int32_t)place++ - (int32_t)shared);
         w->items[n] = item;
         n += score[item] == 0.0 && add != 0.0;
         score[item] += add;
@@ -631,6 +644,12 @@ void kd_usercf_score(const kd_state *s, const kd_usercf_options *o, const kd_sub
     for (uint32_t k = 0; o->idf_score > 0 && k < n; k++)
         w->score[w->items[k]] *=
             1.0 + o->idf_score * kd_idf(s->n_shoppers, s->item[w->items[k]].posting.n);
+}
+
+void kd_usercf_score_of(const kd_state *s, const kd_usercf_options *o, const kd_subject *subject,
+                        uint32_t t, kd_usercf_space *w)
+{
+    w->n_items = add_votes(s, o, subject, w, t, w->n_items);
 }
 
 void kd_usercf_clear(kd_usercf_space *w)

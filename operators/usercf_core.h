@@ -31,7 +31,11 @@ typedef struct kd_usercf_options {
     kd_fall vsknn_weight, vsknn_decay;
     double stan_recency, stan_distance; /* steps; 0 = off */
     int64_t stan_age_ms;                /* 0 = off */
-    bool is_plain; /* all interactions have weight 1: kd_usercf_options_ready sets it */
+    kd_vote vote;
+    /* kd_usercf_options_ready sets what follows: */
+    bool is_plain;  /* all interactions have weight 1 */
+    bool has_place; /* a vote depends on the place of the shared item in the neighbour's history */
+    bool has_first; /* it depends on which item is the shared one */
 } kd_usercf_options;
 
 void kd_usercf_options_ready(kd_usercf_options *o);
@@ -55,7 +59,7 @@ typedef struct kd_near {
     kd_ms last;  /* most recent activity */
     uint32_t slot;
     uint32_t c;
-    uint32_t first; /* weighted: place in the subject's items of the most recent shared one */
+    uint32_t first; /* place in the subject's items of the most recent shared one (has_first) */
 } kd_near;
 
 /* Candidates of equal (c, |I(v)|) have equal similarity: a cell. With at most this many cells the
@@ -100,6 +104,9 @@ KD_CHECK kd_rc kd_usercf_exclude(kd_usercf_space *w, uint32_t item, kd_err *err)
 bool kd_usercf_is_excluded(const kd_usercf_space *w, uint32_t item);
 void kd_usercf_score(const kd_state *s, const kd_usercf_options *o, const kd_subject *subject,
                      kd_usercf_space *w);
+/* The same from the t-th neighbour alone, before what idf_score multiplies. */
+void kd_usercf_score_of(const kd_state *s, const kd_usercf_options *o, const kd_subject *subject,
+                        uint32_t t, kd_usercf_space *w);
 /* Back to zero, for the next question. */
 void kd_usercf_clear(kd_usercf_space *w);
 

@@ -17,7 +17,7 @@ typedef struct row {
 #define ORDINARY                                                                                   \
     .overlap_min = 1, .weight = {1, 1, 1, 1}, .fill_weight = 0.001, .links_max = 3,                \
     .idf_exponent = 1, .vsknn_weight = ORACLE_QUADRATIC, .vsknn_decay = ORACLE_DIV,                \
-    .stan_recency = 1.02, .stan_distance = 2.05, .stan_age_ms = 432000000
+    .stan_recency = 1.02, .stan_distance = 2.05, .stan_age_ms = 432000000, .vote_shared = 1
 
 static const row rows[] = {
     {"jaccard",

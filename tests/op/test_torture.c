@@ -64,6 +64,7 @@ static const world_options torture = {.shoppers = 40,
                                               .fill = true,
                                               .fill_weight = 0.001,
                                               .retention_ms = 3600000,
+                                              .vote_shared = 1,
                                               .weight = {1, 1, 1, 1},
                                               .idf_exponent = 1,
                                               .links_max = 3}};

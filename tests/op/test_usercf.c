@@ -35,6 +35,10 @@ static void random_options(kd_rng *rng, world_options *w)
     o->stan_recency = kd_rng_below(rng, 3) == 0 ? 0 : 1.02;
     o->stan_distance = kd_rng_below(rng, 3) == 0 ? 0 : 2.05;
     o->stan_age_ms = kd_rng_below(rng, 3) == 0 ? 0 : 5 * w->step_ms;
+    o->vote_recency = kd_rng_below(rng, 3) == 0 ? 1.5 : 0;
+    o->vote_after = kd_rng_below(rng, 3) == 0 ? 3 : 0;
+    o->vote_before = kd_rng_below(rng, 3) == 0 ? 1.2 : 0;
+    o->vote_shared = kd_rng_below(rng, 3) == 0 ? (double)kd_rng_below(rng, 3) / 4 : 1;
     o->window_ms = kd_rng_below(rng, 4) == 0 ? 4 * w->step_ms : 0;
     o->exclude_for_ms = kd_rng_below(rng, 3) == 0 ? 3 * w->step_ms : 0;
     o->overlap_min = 1 + (int)(kd_rng_below(rng, 4) == 0);
@@ -271,7 +275,7 @@ static void test_ask_equals_answer(void **unused)
         if (w.opt.similarity == ORACLE_IDF_COSINE)
             w.opt.similarity = ORACLE_COSINE;
         w.sessions = 0;
-        bool has_steps = w.opt.similarity >= ORACLE_VSKNN;
+        bool has_steps = w.opt.similarity >= ORACLE_VSKNN || w.opt.vote_recency > 0;
         if (has_steps) /* then each event of a question is a step, and must be one in I(u) */
             w.opt.history_max = N_RECORDS;
         world_record rec[N_RECORDS];
@@ -343,6 +347,7 @@ static void test_fill_reaches_far(void **unused)
                                .overlap_min = 2,
                                .fill = true,
                                .fill_weight = 0.5,
+                               .vote_shared = 1,
                                .weight = {1, 1, 1, 1}}};
     kd_recommender *r = world_recommender(&w);
     kd_reader_space *space;

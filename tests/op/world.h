@@ -130,6 +130,10 @@ static inline kd_recommender *world_recommender(const world_options *w)
     world_set(&v, "usercf.stan.recency", "%.17g", o->stan_recency);
     world_set(&v, "usercf.stan.distance", "%.17g", o->stan_distance);
     world_set(&v, "usercf.stan.age", "%lldms", (long long)o->stan_age_ms);
+    world_set(&v, "usercf.vote.recency", "%.17g", o->vote_recency);
+    world_set(&v, "usercf.vote.after", "%.17g", o->vote_after);
+    world_set(&v, "usercf.vote.before", "%.17g", o->vote_before);
+    world_set(&v, "usercf.vote.shared", "%.17g", o->vote_shared);
     world_set(&v, "recommend.exclude.for", "%lldms", (long long)o->exclude_for_ms);
     world_set(&v, "active.max", "%d", w->active);
     world_set(&v, "active.bytes", "%lld", (long long)w->active_bytes);

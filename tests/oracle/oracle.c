@@ -527,16 +527,18 @@ static double vote(const oracle *o, const world *w, const subject *s, const cand
     double sim = x->sim;
     if (o->opt.similarity == ORACLE_VSKNN)
         sim *= decay(o->opt.vsknn_decay, x->step + 1);
-    double add = sim * w->weight[x->v][i];
-    if (o->opt.similarity == ORACLE_STAN && o->opt.stan_distance > 0) {
-        int at = 0, shared = 0;
-        for (int k = 0; k < w->size[x->v]; k++) {
-            at = w->order[x->v][k] == i ? k : at;
-            shared = w->order[x->v][k] == s->order[x->step] ? k : shared;
-        }
-        add *= exp(-(double)abs(at - shared) / o->opt.stan_distance);
+    if (o->opt.vote_recency > 0)
+        sim *= pow(1.0 + x->step, -o->opt.vote_recency);
+    int at = 0, shared = 0; /* newest = 0 */
+    for (int k = 0; k < w->size[x->v]; k++) {
+        at = w->order[x->v][k] == i ? k : at;
+        shared = w->order[x->v][k] == s->order[x->step] ? k : shared;
     }
-    return add;
+    double fall = at < shared ? o->opt.vote_after : o->opt.vote_before, distance = abs(at - shared);
+    double share = at == shared ? o->opt.vote_shared : fall > 0 ? exp(-distance / fall) : 1.0;
+    if (o->opt.similarity == ORACLE_STAN && o->opt.stan_distance > 0)
+        share *= exp(-distance / o->opt.stan_distance);
+    return sim * w->weight[x->v][i] * share;
 }
 
 int oracle_list(const oracle *o, const char *shopper, const char *trigger_item, int64_t now,

@@ -30,6 +30,7 @@ typedef struct oracle_options {
     int vsknn_weight, vsknn_decay;
     double stan_recency, stan_distance;
     int64_t stan_age_ms;
+    double vote_recency, vote_after, vote_before, vote_shared;
 } oracle_options;
 
 typedef struct oracle oracle;
