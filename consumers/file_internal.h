@@ -47,7 +47,11 @@ struct kd_file {
     kd_err row_err;
     int64_t row_line;
     kd_str row_text;
-    bool must_skip_line; /* the rest of an over-long line stands in the way */
+    bool must_skip_line; /* the rest of an over-long line stands in the way; of JSON lines, too */
+
+    /* Sessions */
+    kd_str session_text, rest; /* the line at hand, and its items still to come */
+    int64_t session, place;    /* number of the line, and of the next item in it */
 
     /* Avro */
     kd_container *container;
@@ -55,8 +59,11 @@ struct kd_file {
 
 extern const kd_file_kind kd_file_jsonl;
 extern const kd_file_kind kd_file_csv;
+extern const kd_file_kind kd_file_sessions;
 extern const kd_file_kind kd_file_container;
 
+/* The next line that is not blank, without its end; *too_long: its first bytes. */
+kd_rc kd_file_next_line(kd_file *f, kd_str *out, bool *too_long, kd_err *err);
 /* Counts a row that gave one record (csv counts for itself). */
 void kd_file_count(kd_file_counts *c, const kd_record *r);
 /* Counts a bad row and sets out to stand for it: type unchanged, position, raw bytes. */

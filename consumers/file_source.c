@@ -200,11 +200,9 @@ static const kd_file_kind *kind_of(const char *path)
     static const struct {
         const char *ext;
         const kd_file_kind *kind;
-    } kinds[] = {{".jsonl", &kd_file_jsonl},
-                 {".ndjson", &kd_file_jsonl},
-                 {".csv", &kd_file_csv},
-                 {".tsv", &kd_file_csv},
-                 {".avro", &kd_file_container}};
+    } kinds[] = {{".jsonl", &kd_file_jsonl},  {".ndjson", &kd_file_jsonl},
+                 {".csv", &kd_file_csv},      {".tsv", &kd_file_csv},
+                 {".txt", &kd_file_sessions}, {".avro", &kd_file_container}};
     if (strcmp(path, "-") == 0)
         return &kd_file_jsonl;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -302,8 +300,8 @@ static kd_rc init_head(head *h, const char *path, size_t index, const kd_file_so
     if (f->kind == NULL)
         return kd_fail(
             err, KD_ECONFIG,
-            "%s: the kind of file is told by its name: .jsonl .csv .tsv .avro, each also "
-            ".gz",
+            "%s: the kind of file is told by its name: .jsonl .csv .tsv .txt .avro, each "
+            "also .gz",
             path);
     f->path = strdup(path);
     h->arenas[0] = kd_arena_new(0);

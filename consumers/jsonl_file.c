@@ -11,8 +11,7 @@ static kd_rc open_jsonl(kd_file *f, kd_err *err)
     return kd_text_skip_bom(&f->text, err);
 }
 
-/* The next line, not blank, without its end; *too_long: its first bytes. */
-static kd_rc next_line(kd_file *f, kd_str *out, bool *too_long, kd_err *err)
+kd_rc kd_file_next_line(kd_file *f, kd_str *out, bool *too_long, kd_err *err)
 {
     kd_text *t = &f->text;
     size_t seen = 0;
@@ -58,7 +57,7 @@ static kd_rc next_jsonl(kd_file *f, kd_arena *a, kd_record *out, kd_err *err)
 {
     kd_str line = KD_STR_NULL;
     bool too_long = false;
-    KD_TRY(next_line(f, &line, &too_long, err));
+    KD_TRY(kd_file_next_line(f, &line, &too_long, err));
     kd_text_keep(&f->text);
     int64_t line_no = f->text.line + (f->must_skip_line ? 1 : 0);
     kd_err why = {0};

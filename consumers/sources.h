@@ -10,12 +10,14 @@
 #include "consumers/kd_source.h"
 
 /* ---- files -------------------------------------------------------------------------------------
- * Kind by file name: .jsonl (also .ndjson), .csv, .tsv, .avro, each also with .gz; content is
- * unpacked by its first bytes, whatever the name says. "-" is JSON lines from standard input.
+ * Kind by file name: .jsonl (also .ndjson), .csv, .tsv, .avro, .txt (sessions, see
+ * sessions_file.c), each also with .gz; content is unpacked by its first bytes, whatever the name
+ * says. "-" is JSON lines from standard input.
  *
  * Position: topic = base name of the path, partition 0, offset = record number from 0. For JSON
  * lines and CSV that is the number of the data line (CSV: row, the header is none), bad ones
- * counted, blank ones not; the records that one CSV row gives share its offset.
+ * counted, blank ones not; the records that one CSV row gives share its offset. For sessions it is
+ * the number of the item.
  *
  * I1  each file's own order is kept; several files are merged by the heads' (time, base name bytes,
  *     offset), at full equality in the order of `paths`. A bad record stands at the time of the

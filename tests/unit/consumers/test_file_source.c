@@ -70,6 +70,28 @@ static void bad_lines_keep_the_rest(void **state)
     files_expect(files_open1(NULL, files_write("blank.jsonl.gz", "\n\n")), "END\n");
 }
 
+/* A session a line; a bad item costs the rest of its line. */
+static void sessions_have_the_order_as_time(void **state)
+{
+    (void)state;
+    kd_source *s =
+        files_open1(NULL, files_write_n("s.txt.gz", "a b  a\r\n\n\tc\xff d\n e\n", 18, true));
+    files_expect(s, "s.txt.gz@0 {\"type\":\"BrowseEvent\",\"event_id\":null,\"user_id\":null,"
+                    "\"session_id\":\"1\",\"item_id\":\"a\",\"action\":\"VIEW\","
+                    "\"time\":946684860000,\"dwell_ms\":null}\n"
+                    "s.txt.gz@1 {\"type\":\"BrowseEvent\",\"event_id\":null,\"user_id\":null,"
+                    "\"session_id\":\"1\",\"item_id\":\"b\",\"action\":\"VIEW\","
+                    "\"time\":946684860001,\"dwell_ms\":null}\n"
+                    "s.txt.gz@2 {\"type\":\"BrowseEvent\",\"event_id\":null,\"user_id\":null,"
+                    "\"session_id\":\"1\",\"item_id\":\"a\",\"action\":\"VIEW\","
+                    "\"time\":946684860002,\"dwell_ms\":null}\n"
+                    "s.txt.gz@3 BAD utf8 s.txt.gz:3 [\tc\xff d]\n"
+                    "s.txt.gz@4 {\"type\":\"BrowseEvent\",\"event_id\":null,\"user_id\":null,"
+                    "\"session_id\":\"4\",\"item_id\":\"e\",\"action\":\"VIEW\","
+                    "\"time\":946685040000,\"dwell_ms\":null}\n"
+                    "END\n");
+}
+
 /* A line longer than allowed, than a chunk, and than two chunks. */
 static void long_lines(void **state)
 {
@@ -408,7 +430,7 @@ static void avro_container(void **state)
 static void config_faults(void **state)
 {
     (void)state;
-    const char *path = files_write("x.txt", "");
+    const char *path = files_write("x.doc", "");
     kd_file_source_options o = {.paths = &path, .n_paths = 1};
     kd_source *s = NULL;
     kd_err err = {0};
@@ -434,10 +456,15 @@ static void config_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bad_lines_keep_the_rest), cmocka_unit_test(long_lines),
-        cmocka_unit_test(bad_rows_keep_the_rest),  cmocka_unit_test(long_rows),
-        cmocka_unit_test(truncated_gzip),          cmocka_unit_test(merge),
-        cmocka_unit_test(avro_container),          cmocka_unit_test(config_faults),
+        cmocka_unit_test(sessions_have_the_order_as_time),
+        cmocka_unit_test(bad_lines_keep_the_rest),
+        cmocka_unit_test(long_lines),
+        cmocka_unit_test(bad_rows_keep_the_rest),
+        cmocka_unit_test(long_rows),
+        cmocka_unit_test(truncated_gzip),
+        cmocka_unit_test(merge),
+        cmocka_unit_test(avro_container),
+        cmocka_unit_test(config_faults),
     };
     return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }

@@ -93,6 +93,22 @@ static kd_source *make_csv(void)
     return file_source(map, &path, 1);
 }
 
+/* Lines of 0 to 40 items, some with an id that is too long among them. */
+static kd_source *make_sessions(void)
+{
+    kd_buf t = {0};
+    for (int i = 0; i < 9000; i++) {
+        for (int k = 0; k < i % 41; k++)
+            kd_buf_addf(&t, k % 3 == 0 ? "item-%d\t" : "%d ", (i * 7 + k) % 999);
+        if (i % 19 == 3)
+            kd_buf_addf(&t, "%0600d after", i);
+        kd_buf_adds(&t, i % 2 == 0 ? "\n" : "\r\n");
+    }
+    const char *path = files_write_n("s.txt", t.p, t.n, false);
+    kd_buf_dispose(&t);
+    return file_source(NULL, &path, 1);
+}
+
 static kd_rc write_bytes(void *arg, const void *p, size_t n, kd_err *err)
 {
     (void)err;
@@ -183,9 +199,10 @@ static const struct {
     kd_source *(*make)(void);
     bool has_bad;
 } sources[] = {
-    {"jsonl", make_jsonl, true},   {"csv", make_csv, true},
-    {"avro", make_avro, true},     {"merged", make_merged, true},
-    {"memory", make_memory, true}, {"generator", make_generator, false},
+    {"jsonl", make_jsonl, true},       {"csv", make_csv, true},
+    {"avro", make_avro, true},         {"merged", make_merged, true},
+    {"memory", make_memory, true},     {"generator", make_generator, false},
+    {"sessions", make_sessions, true},
 };
 enum { N_SOURCES = sizeof sources / sizeof *sources };
 
