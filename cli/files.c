@@ -29,11 +29,17 @@ static const char *find_map(kd_arena *arena, const char *name)
 kd_rc kd_files_open(kd_arena *arena, const kd_flag *flags, kd_source **out, kd_ms *out_now,
                     kd_err *err)
 {
+    return kd_files_open_as(arena, flags, "in", out, out_now, err);
+}
+
+kd_rc kd_files_open_as(kd_arena *arena, const kd_flag *flags, const char *name, kd_source **out,
+                       kd_ms *out_now, kd_err *err)
+{
     const kd_flag *in = flags;
-    while (strcmp(in->name, "in") != 0)
+    while (strcmp(in->name, name) != 0)
         in++;
     if (in->n == 0)
-        return kd_fail(err, KD_ECONFIG, "--in FILE is missing; --help shows how");
+        return kd_fail(err, KD_ECONFIG, "--%s FILE is missing; --help shows how", name);
     kd_ms latest = kd_clock_wall_ms();
     const char *now = kd_flag_value(flags, "now");
     if (now != NULL && kd_time_parse_iso(kd_str_of(now), &latest, err) != KD_OK)

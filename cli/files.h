@@ -11,4 +11,8 @@
 KD_CHECK kd_rc kd_files_open(kd_arena *arena, const kd_flag *flags, kd_source **out, kd_ms *out_now,
                              kd_err *err);
 
+/* The same from a flag of another name. */
+KD_CHECK kd_rc kd_files_open_as(kd_arena *arena, const kd_flag *flags, const char *name,
+                                kd_source **out, kd_ms *out_now, kd_err *err);
+
 #endif
