@@ -6,8 +6,16 @@
 
 #include "operators/active.h"
 
+static double share_of(const kd_usercf_options *o, int32_t d)
+{
+    double share = kd_vote_place(&o->vote, d);
+    return o->similarity == KD_STAN ? share * kd_stan_weight(abs(d), o->stan_distance) : share;
+}
+
 void kd_usercf_options_ready(kd_usercf_options *o)
 {
+    for (int32_t d = -KD_VOTE_NEAR; d <= KD_VOTE_NEAR; d++)
+        o->share[d + KD_VOTE_NEAR] = share_of(o, d);
     o->is_plain = o->half_life_ms == 0 && o->window_ms == 0;
     for (int a = KD_VIEW; a <= KD_PAID; a++)
         o->is_plain &= o->weight[a] == 1.0;
@@ -597,8 +605,7 @@ static double vote_of(const kd_usercf_options *o, const kd_subject *subject,
 /* What an item d places after the shared one gets of a vote. */
 static double share_at(const kd_usercf_options *o, int32_t d)
 {
-    double share = kd_vote_place(&o->vote, d);
-    return o->similarity == KD_STAN ? share * kd_stan_weight(abs(d), o->stan_distance) : share;
+    return abs(d) <= KD_VOTE_NEAR ? o->share[d + KD_VOTE_NEAR] : share_of(o, d);
 }
 
 /* Adds what one neighbour gives, each item of I(v) once. */

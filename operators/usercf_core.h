@@ -18,6 +18,8 @@
 #include "operators/similarity.h"
 #include "operators/state.h"
 
+enum { KD_VOTE_NEAR = 32 };
+
 typedef struct kd_usercf_options {
     kd_similarity similarity;
     uint32_t neighbours;       /* k >= 1 */
@@ -36,6 +38,7 @@ typedef struct kd_usercf_options {
     bool is_plain;  /* all interactions have weight 1 */
     bool has_place; /* a vote depends on the place of the shared item in the neighbour's history */
     bool has_first; /* it depends on which item is the shared one */
+    double share[2 * KD_VOTE_NEAR + 1]; /* what places up to KD_VOTE_NEAR away get of a vote */
 } kd_usercf_options;
 
 void kd_usercf_options_ready(kd_usercf_options *o);
