@@ -210,6 +210,13 @@ const kd_state *kd_recommender_state(const kd_recommender *r)
     return r->state;
 }
 
+const kd_usercf_options *kd_recommender_core(const kd_recommender *r,
+                                             const kd_subject_options **out_subject)
+{
+    *out_subject = &r->subject;
+    return &r->usercf;
+}
+
 /* -- writing ----------------------------------------------------------------------------------- */
 
 kd_str kd_recommender_shopper(const kd_recommender *r, const kd_record *rec)

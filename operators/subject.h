@@ -53,4 +53,8 @@ KD_CHECK kd_rc kd_subject_of_events(const kd_state *s, const kd_subject_options 
                                     kd_subject_space *w, const kd_interaction *events, uint32_t n,
                                     kd_ms now, kd_subject *out, kd_err *err);
 
+/* What a recommender computes with: for explain.c. Borrowed while r lives. */
+const kd_usercf_options *kd_recommender_core(const kd_recommender *r,
+                                             const kd_subject_options **out_subject);
+
 #endif

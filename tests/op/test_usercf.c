@@ -2,6 +2,7 @@
  * state digest under shuffling and duplication (S1), forgetting (S4). */
 #include "op/world.h"
 
+#include "operators/explain.h"
 #include "operators/state.h"
 
 enum { N_RECORDS = 60 };
@@ -97,6 +98,41 @@ static void compare_list(const reader *x, const oracle *o, const char *shopper, 
     }
 }
 
+/* An explanation is the answer, and its votes are the scores to the bit. */
+static void compare_explanation(const reader *x, const char *shopper, const char *item, kd_ms now)
+{
+    kd_err err = {0};
+    kd_query q = {.shopper_id = kd_str_of(shopper), .item_id = kd_str_of(item), .time = now};
+    kd_update want;
+    kd_similar near;
+    kd_explanation got;
+    assert_int_equal(kd_recommender_answer(x->r, x->space, &q, x->arena, &want, &near, &err),
+                     KD_OK);
+    assert_int_equal(kd_recommender_explain(x->r, &q, x->arena, &got, &err), KD_OK);
+    assert_int_equal(got.list.n_items, want.n_items);
+    assert_int_equal(got.n_voters, near.n_neighbours);
+    for (uint32_t k = 0; k < got.n_voters; k++) {
+        assert_true(kd_str_eq(got.voters[k].shopper_id, near.neighbours[k].shopper_id));
+        assert_true(got.voters[k].similarity == near.neighbours[k].similarity);
+        assert_true(got.voters[k].n_shared >= 1);
+        assert_true(got.voters[k].n_shared <= got.voters[k].n_items);
+    }
+    for (uint32_t k = 0; k < got.n_own; k++)
+        assert_true(got.own[k].time != KD_MS_NONE && got.own[k].action != KD_CANCELLED);
+    for (uint32_t k = 0; k < want.n_items; k++) {
+        double sum = 0;
+        for (uint32_t j = 0; j < got.items[k].n_given; j++) {
+            assert_true(j == 0 || got.items[k].given[j - 1].voter < got.items[k].given[j].voter);
+            sum += got.items[k].given[j].vote;
+        }
+        assert_true(kd_str_eq(got.list.items[k].item_id, want.items[k].item_id));
+        if (strcmp(want.items[k].parts[0].name, "usercf") == 0)
+            assert_true(sum * got.items[k].factor == want.items[k].parts[0].value);
+        else
+            assert_int_equal(got.items[k].n_given, 0);
+    }
+}
+
 static void test_equals_oracle(void **unused)
 {
     (void)unused;
@@ -126,6 +162,8 @@ static void test_equals_oracle(void **unused)
                          u < w.shoppers ? u : u - w.shoppers);
                 compare_neighbours(&x, o, shopper, rec[k].rec.time);
                 compare_list(&x, o, shopper, rec[k].item, rec[k].rec.time);
+                if (k % 8 == u % 8)
+                    compare_explanation(&x, shopper, rec[k].item, rec[k].rec.time);
             }
             kd_arena_reset(x.arena);
         }
