@@ -35,9 +35,9 @@ typedef struct kd_verb {
     int (*run)(const struct kd_verb *verb, int argc, char **argv, kd_err *err);
 } kd_verb;
 
-extern const kd_verb kd_verb_recommend, kd_verb_tune, kd_verb_evaluate, kd_verb_replay,
-    kd_verb_generate, kd_verb_demo, kd_verb_run, kd_verb_produce, kd_verb_forget, kd_verb_tail,
-    kd_verb_topics, kd_verb_schemas, kd_verb_state, kd_verb_config, kd_verb_version;
+extern const kd_verb kd_verb_recommend, kd_verb_explain, kd_verb_tune, kd_verb_evaluate,
+    kd_verb_replay, kd_verb_generate, kd_verb_demo, kd_verb_run, kd_verb_produce, kd_verb_forget,
+    kd_verb_tail, kd_verb_topics, kd_verb_schemas, kd_verb_state, kd_verb_config, kd_verb_version;
 
 const kd_verb *kd_verbs(size_t *out_n);
 

@@ -12,7 +12,7 @@ import tempfile
 
 BIN = os.environ["KINDRED_BIN"]
 FOLDER = tempfile.mkdtemp(prefix="kindred-cli-")
-VERBS = ["demo", "run", "replay", "recommend", "evaluate", "produce", "forget", "generate", "tail", "topics", "schemas", "state",
+VERBS = ["demo", "run", "replay", "recommend", "tune", "explain", "evaluate", "produce", "forget", "generate", "tail", "topics", "schemas", "state",
          "config", "version"]
 
 

@@ -1,0 +1,61 @@
+#include "topology/as_of.h"
+
+enum { RELEASE_EVERY = 4096 };
+
+/* An event of the shopper that was accepted is what a list of its own would have answered. */
+static kd_rc note_trigger(const kd_record *rec, kd_arena *arena, kd_as_of *out, kd_err *err)
+{
+    if (!kd_str_eq(out->item_id, rec->item_id))
+        KD_TRY(kd_arena_str(arena, rec->item_id, &out->item_id, err));
+    out->has_trigger = true;
+    out->action = rec->action;
+    out->time = rec->time;
+    out->pos = rec->pos;
+    return KD_OK;
+}
+
+static kd_rc take(const kd_as_of_options *o, const kd_record *rec, kd_recommender *r,
+                  kd_arena *arena, kd_as_of *out, kd_err *err)
+{
+    if (rec->time > o->at) {
+        out->after++;
+        return KD_OK;
+    }
+    bool is_event = rec->type <= KD_PURCHASE;
+    kd_str shopper = is_event ? kd_recommender_shopper(r, rec) : KD_STR_NULL;
+    if (is_event && shopper.p == NULL) {
+        out->bad++;
+        return KD_OK;
+    }
+    kd_applied applied;
+    KD_TRY(kd_recommender_apply(r, rec, &applied, err));
+    out->applied++;
+    if (is_event && !applied.refused && kd_str_eq(shopper, o->shopper))
+        return note_trigger(rec, arena, out, err);
+    return KD_OK;
+}
+
+kd_rc kd_as_of_read(const kd_as_of_options *o, kd_source *source, kd_recommender *r,
+                    kd_arena *arena, kd_as_of *out, kd_err *err)
+{
+    kd_as_of x = {0};
+    KD_TRY(source->kind->start(source, err));
+    for (uint64_t n = 1;; n++) {
+        kd_record rec;
+        if (o->stop != NULL && *o->stop != 0)
+            return kd_fail(err, KD_RETRY, "interrupted while reading");
+        kd_rc rc = source->kind->next(source, &rec, err);
+        if (rc == KD_END)
+            break;
+        if (rc == KD_OK)
+            KD_TRY(take(o, &rec, r, arena, &x, err));
+        else if (rc == KD_EDATA)
+            x.bad++;
+        else if (rc != KD_AGAIN) /* which a source of topics says after it has waited */
+            return rc;
+        if (n % RELEASE_EVERY == 0)
+            source->kind->release(source);
+    }
+    *out = x;
+    return kd_recommender_prepare(r, err);
+}
