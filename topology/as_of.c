@@ -14,6 +14,19 @@ static kd_rc note_trigger(const kd_record *rec, kd_arena *arena, kd_as_of *out, 
     return KD_OK;
 }
 
+/* What was forgotten is not told either. */
+static void forget_trigger(const kd_as_of_options *o, const kd_record *rec, const kd_applied *a,
+                           kd_as_of *out)
+{
+    bool is_reached = kd_str_eq(rec->user_id, o->shopper);
+    for (int64_t k = 0; k < a->receipt.sessions; k++)
+        is_reached |= kd_str_eq(a->sessions[k], o->shopper);
+    if (!is_reached || !out->has_trigger || out->time > rec->time)
+        return;
+    out->has_trigger = false;
+    out->item_id = KD_STR_NULL;
+}
+
 static kd_rc take(const kd_as_of_options *o, const kd_record *rec, kd_recommender *r,
                   kd_arena *arena, kd_as_of *out, kd_err *err)
 {
@@ -30,6 +43,8 @@ static kd_rc take(const kd_as_of_options *o, const kd_record *rec, kd_recommende
     kd_applied applied;
     KD_TRY(kd_recommender_apply(r, rec, &applied, err));
     out->applied++;
+    if (applied.is_forget)
+        forget_trigger(o, rec, &applied, out);
     if (is_event && !applied.refused && kd_str_eq(shopper, o->shopper))
         return note_trigger(rec, arena, out, err);
     return KD_OK;
