@@ -145,7 +145,7 @@ static kd_rc explain_items(explain *x, kd_explanation *out, kd_err *err)
         items[k].factor = 1.0;
         if (x->o->idf_score > 0 && slot[k] != KD_NO_SLOT && x->s->item[slot[k]].posting.n > 0)
             items[k].factor +=
-                x->o->idf_score * kd_idf(x->s->shoppers.n_live, x->s->item[slot[k]].posting.n);
+                x->o->idf_score * kd_idf(x->s->n_shoppers, x->s->item[slot[k]].posting.n);
     }
     for (uint32_t t = 0; t < out->n_voters; t++) {
         kd_usercf_score_of(x->s, x->o, &x->subject, t, &x->cf);
@@ -187,7 +187,7 @@ kd_rc kd_recommender_explain(const kd_recommender *r, const kd_query *q, kd_aren
     const kd_subject_options *so;
     explain x = {.s = kd_recommender_state(r), .arena = arena};
     x.o = kd_recommender_core(r, &so);
-    kd_explanation e = {.n_shoppers = x.s->shoppers.n_live};
+    kd_explanation e = {.n_shoppers = x.s->n_shoppers};
     kd_rc rc = answer(r, q, arena, &e.list, err);
     if (rc == KD_OK)
         rc = explain_all(&x, so, q, &e, err);
