@@ -1,0 +1,169 @@
+/* report_text.c - the report as a table on a terminal. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/timefmt.h"
+#include "evaluation/report.h"
+
+enum { NAME_MOST = 40 };
+
+/* The widest name, cut at NAME_MOST columns (names are options and file names: mostly ASCII). */
+static int name_width(const kd_report *r)
+{
+    size_t most = 6;
+    for (uint32_t k = 0; k < r->n; k++)
+        most = strlen(r->runs[k].name) > most ? strlen(r->runs[k].name) : most;
+    return (int)(most < NAME_MOST ? most : NAME_MOST);
+}
+
+static char mark_of(const kd_versus *v)
+{
+    if (v->p < 0 || v->p >= KD_SIGNIFICANT)
+        return ' ';
+    return v->diff.value > 0 ? '+' : '-';
+}
+
+static void add_log(const kd_report *r, kd_buf *out)
+{
+    char first[32] = "-", last[32] = "-";
+    if (r->first != KD_MS_NONE) {
+        kd_time_iso(r->first, first);
+        kd_time_iso(r->last, last);
+    }
+    kd_buf_addf(out, "%s\n", r->input);
+    kd_buf_addf(out, "%lld records, %lld dead letters, %lld shoppers, %lld items, %s to %s\n",
+                (long long)r->records, (long long)r->dead_letters, (long long)r->shoppers,
+                (long long)r->items, first, last);
+    const kd_unit_counts *u = kd_scorer_units(r->runs[0].scorer);
+    kd_buf_addf(out,
+                "%lld questions judged (%lld shoppers); %lld had no list yet, %lld were "
+                "cancellations, %lld only taught\n",
+                (long long)u->scored, (long long)kd_compare_shoppers(r->compare),
+                (long long)u->unanswered, (long long)u->empty, (long long)u->only_learnt);
+}
+
+static void add_digests(const kd_report *r, int width, kd_buf *out)
+{
+    kd_buf_addf(out, "\n%-*s  %-32s  %-32s  %12s\n", width, "", "output digest", "state digest",
+                "updates");
+    for (uint32_t k = 0; k < r->n; k++)
+        kd_buf_addf(out, "%-*.*s  %s  %s  %12lld\n", width, width, r->runs[k].name,
+                    r->runs[k].output_digest, r->runs[k].state_digest,
+                    (long long)r->runs[k].updates);
+}
+
+/* Each metric at one cut-off, a row a configuration. */
+static void add_cutoff(const kd_report *r, int width, uint32_t c, kd_buf *out)
+{
+    kd_buf_addf(out, "\n%-*s", width, "");
+    for (uint32_t m = 0; m < KD_METRICS; m++) {
+        char name[24];
+        snprintf(name, sizeof name, "%s@%u", kd_metric_name((kd_metric)m), r->cutoffs.k[c]);
+        kd_buf_addf(out, "  %12s ", name);
+    }
+    kd_buf_addf(out, "  %12s  %12s\n", "F1/shopper", "F1 of means");
+    for (uint32_t k = 0; k < r->n; k++) {
+        const kd_verdict *v = kd_compare_verdict(r->compare, k);
+        kd_buf_addf(out, "%-*.*s", width, width, r->runs[k].name);
+        for (uint32_t m = 0; m < KD_METRICS; m++)
+            kd_buf_addf(out, "  %12.5f%c", v->total[m][c].value,
+                        k == 0 ? ' ' : mark_of(&v->total_versus[m][c]));
+        kd_buf_addf(out, "  %12.5f  %12.5f\n", v->by_shopper[KD_F1][c].value,
+                    v->f1_of_means[c].value);
+        kd_buf_addf(out, "%*s", width, "");
+        for (uint32_t m = 0; m < KD_METRICS; m++) {
+            char half[24];
+            double reach = (v->total[m][c].high - v->total[m][c].low) / 2;
+            snprintf(half, sizeof half, "±%.5f", reach);
+            kd_buf_addf(out, "  %13s ", half); /* ± takes two bytes, one column */
+        }
+        kd_buf_adds(out, "\n");
+    }
+}
+
+static void add_lists(const kd_report *r, int width, kd_buf *out)
+{
+    kd_buf_addf(out, "\n%-*s  %9s  %8s  %8s  %8s  parts of the listed items\n", width, "",
+                "coverage", "novelty", "popular", "churn");
+    for (uint32_t k = 0; k < r->n; k++) {
+        const kd_list_sums *l = kd_scorer_lists(r->runs[k].scorer);
+        uint32_t n_parts;
+        const kd_part_sums *p = kd_scorer_parts(r->runs[k].scorer, &n_parts);
+        kd_buf_addf(out, "%-*.*s  %8.2f%%  %8.3f  %7.2f%%  %7.2f%% ", width, width, r->runs[k].name,
+                    100 *
+                        kd_metric_coverage(kd_scorer_listed(r->runs[k].scorer), (uint64_t)r->items),
+                    l->items > 0 ? l->novelty / (double)l->items : 0,
+                    100 * kd_metric_share((uint64_t)l->popular, (uint64_t)l->items),
+                    l->followed > 0 ? 100 * l->churn / (double)l->followed : 0);
+        for (uint32_t i = 0; i < n_parts; i++)
+            kd_buf_addf(out, " %s %.2f%%", p[i].name,
+                        100 * kd_metric_share((uint64_t)p[i].items, (uint64_t)l->items));
+        kd_buf_adds(out, "\n");
+    }
+}
+
+static void add_segments(const kd_report *r, int width, kd_buf *out)
+{
+    const kd_metric shown[] = {KD_HIT_RATE, KD_NDCG};
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        kd_buf_addf(out, "\n%s@%u by segment\n%-26s  %12s", kd_metric_name(shown[i]),
+                    r->cutoffs.k[r->cutoffs.head], "", "questions");
+        for (uint32_t k = 0; k < r->n; k++)
+            kd_buf_addf(out, "  %*.*s", width, width, r->runs[k].name);
+        kd_buf_adds(out, "\n");
+        for (uint32_t s = 0; s < KD_SEGMENTS; s++) {
+            int64_t n = kd_compare_segment_units(r->compare, (kd_segment)s);
+            if (n == 0)
+                continue;
+            kd_buf_addf(out, "%-26s  %12lld", kd_segment_name((kd_segment)s), (long long)n);
+            for (uint32_t k = 0; k < r->n; k++) {
+                const kd_verdict *v = kd_compare_verdict(r->compare, k);
+                const kd_versus *versus = s == KD_SEG_ALL
+                                              ? &v->total_versus[shown[i]][r->cutoffs.head]
+                                              : &v->segment_versus[s][shown[i]];
+                kd_buf_addf(out, "  %*.5f%c", width - 1, v->segment[s][shown[i]].value,
+                            k == 0 ? ' ' : mark_of(versus));
+            }
+            kd_buf_adds(out, "\n");
+        }
+    }
+}
+
+static void add_measured(const kd_report *r, int width, kd_buf *out)
+{
+    kd_buf_addf(out, "\n%-*s  %10s  %12s  %10s  %10s  %10s\n", width, "measured", "busy s",
+                "events/s", "p50 us", "p99 us", "judging s");
+    for (uint32_t k = 0; k < r->n; k++) {
+        const kd_report_run *x = &r->runs[k];
+        kd_buf_addf(out, "%-*.*s  %10.3f  %12.0f  %10.1f  %10.1f  %10.3f\n", width, width, x->name,
+                    x->pace.busy_s, x->pace.busy_s > 0 ? (double)x->events / x->pace.busy_s : 0,
+                    x->pace.p50_us, x->pace.p99_us, x->pace.judge_s);
+    }
+    kd_buf_addf(out,
+                "%.3f s in all on %u threads, of them %.3f s reading beside it, and %.3f s "
+                "resampling after it\n",
+                r->elapsed_s + r->compare_s, r->threads, r->read_s, r->compare_s);
+}
+
+void kd_report_text(const kd_report *r, kd_buf *out)
+{
+    int width = name_width(r);
+    add_log(r, out);
+    add_digests(r, width, out);
+    for (uint32_t c = 0; c < r->cutoffs.n; c++)
+        add_cutoff(r, width, c, out);
+    add_lists(r, width, out);
+    add_segments(r, width, out);
+    add_measured(r, width, out);
+    kd_buf_addf(out,
+                "\n± half of the 95 %% interval (bootstrap over shoppers, %u resamples, seed "
+                "%llu).",
+                r->resamples, (unsigned long long)r->seed);
+    if (r->n > 1)
+        kd_buf_addf(out,
+                    "\n+ and -: better or worse than %s, p < %g, corrected for all that is "
+                    "compared in the table.",
+                    r->runs[0].name, KD_SIGNIFICANT);
+    kd_buf_adds(out, "\n");
+}
