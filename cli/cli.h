@@ -35,9 +35,10 @@ typedef struct kd_verb {
     int (*run)(const struct kd_verb *verb, int argc, char **argv, kd_err *err);
 } kd_verb;
 
-extern const kd_verb kd_verb_recommend, kd_verb_explain, kd_verb_tune, kd_verb_evaluate,
-    kd_verb_replay, kd_verb_generate, kd_verb_demo, kd_verb_run, kd_verb_produce, kd_verb_forget,
-    kd_verb_tail, kd_verb_topics, kd_verb_schemas, kd_verb_state, kd_verb_config, kd_verb_version;
+extern const kd_verb kd_verb_recommend, kd_verb_explain, kd_verb_backtest, kd_verb_tune,
+    kd_verb_evaluate, kd_verb_replay, kd_verb_generate, kd_verb_demo, kd_verb_run, kd_verb_produce,
+    kd_verb_forget, kd_verb_tail, kd_verb_topics, kd_verb_schemas, kd_verb_state, kd_verb_config,
+    kd_verb_version;
 
 const kd_verb *kd_verbs(size_t *out_n);
 
@@ -46,10 +47,21 @@ kd_exit kd_exit_of(kd_rc rc);
 
 /* Common flags: -c FILE, --set NAME=VALUE, -X PROPERTY=VALUE, --help; they fill the configuration
  * in the right order whatever their order on the line. */
+typedef struct kd_given {
+    const char **file, **set, **property; /* as often as they were given; strings are argv's */
+    int n_file, n_set, n_property;
+} kd_given;
+
 typedef struct kd_common {
-    kd_config config;
+    kd_config config; /* of the last file that was named, or of KINDRED_CONFIG */
+    kd_given given;
     bool help;
 } kd_common;
+
+/* The configuration that the flags give with this file (NULL: none); for verbs that take several.
+ * Disposed of by the caller, after a failure too. */
+KD_CHECK kd_rc kd_common_config(const kd_common *common, const char *file, kd_config *out,
+                                kd_err *err);
 
 /* A flag of a verb's own: given once or many times. */
 typedef struct kd_flag {

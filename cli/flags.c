@@ -43,19 +43,12 @@ static kd_rc unknown_flag(const kd_flag *flags, const char *word, kd_err *err)
                    near == NULL ? "" : ", did you mean --", near == NULL ? "" : near);
 }
 
-/* The flags that every verb has; their values are used once all are known. */
-typedef struct given {
-    const char *file;
-    const char **set, **property;
-    int n_set, n_property;
-} given;
-
-static kd_rc effective(kd_common *common, const given *g, kd_err *err)
+kd_rc kd_common_config(const kd_common *common, const char *file, kd_config *c, kd_err *err)
 {
-    kd_config *c = &common->config;
+    const kd_given *g = &common->given;
     KD_TRY(kd_config_init(c, err));
-    if (g->file != NULL)
-        KD_TRY(kd_config_file(c, g->file, err));
+    if (file != NULL)
+        KD_TRY(kd_config_file(c, file, err));
     KD_TRY(kd_config_environment(c, (const char *const *)environ, err));
     for (int k = 0; k < g->n_set; k++)
         KD_TRY(kd_config_set(c, g->set[k], err));
@@ -97,9 +90,9 @@ static kd_rc take_flag(int argc, char **argv, int *k, kd_flag *f, kd_err *err)
     return KD_OK;
 }
 
-static kd_rc take_common(int argc, char **argv, int *k, given *g, kd_common *common, bool *out,
-                         kd_err *err)
+static kd_rc take_common(int argc, char **argv, int *k, kd_common *common, bool *out, kd_err *err)
 {
+    kd_given *g = &common->given;
     const char *word = argv[*k];
     *out = true;
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
@@ -118,7 +111,7 @@ static kd_rc take_common(int argc, char **argv, int *k, given *g, kd_common *com
     if (value == NULL)
         return kd_fail(err, KD_ECONFIG, "%s needs a value", word);
     if (is_file)
-        g->file = value;
+        g->file[g->n_file++] = value;
     else if (is_set)
         g->set[g->n_set++] = value;
     else
@@ -130,12 +123,12 @@ kd_rc kd_flags_parse(int argc, char **argv, kd_flag *flags, kd_arena *arena, kd_
                      const char ***rest, int *n_rest, kd_err *err)
 {
     *common = (kd_common){0};
-    given g = {.file = getenv("KINDRED_CONFIG"),
-               .set = words(arena, argc),
-               .property = words(arena, argc)};
+    common->given = (kd_given){
+        .file = words(arena, argc), .set = words(arena, argc), .property = words(arena, argc)};
+    const kd_given *g = &common->given;
     const char **others = words(arena, argc);
     int n_others = 0;
-    if (g.set == NULL || g.property == NULL || others == NULL)
+    if (g->file == NULL || g->set == NULL || g->property == NULL || others == NULL)
         return kd_fail(err, KD_ENOMEM, "no memory for %d arguments", argc);
     for (kd_flag *f = flags; f->name != NULL; f++) {
         f->values = words(arena, argc);
@@ -146,7 +139,7 @@ kd_rc kd_flags_parse(int argc, char **argv, kd_flag *flags, kd_arena *arena, kd_
     for (int k = 0; k < argc; k++) {
         const char *word = argv[k];
         bool is_taken = false;
-        KD_TRY(take_common(argc, argv, &k, &g, common, &is_taken, err));
+        KD_TRY(take_common(argc, argv, &k, common, &is_taken, err));
         if (is_taken)
             continue;
         if (word[0] != '-' || word[1] == '\0') {
@@ -165,7 +158,10 @@ kd_rc kd_flags_parse(int argc, char **argv, kd_flag *flags, kd_arena *arena, kd_
         *rest = others;
         *n_rest = n_others;
     }
-    return common->help ? KD_OK : effective(common, &g, err);
+    if (common->help)
+        return KD_OK;
+    const char *file = g->n_file > 0 ? g->file[g->n_file - 1] : getenv("KINDRED_CONFIG");
+    return kd_common_config(common, file, &common->config, err);
 }
 
 void kd_common_dispose(kd_common *c)

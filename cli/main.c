@@ -6,10 +6,10 @@
 #include "cli/cli.h"
 
 static const kd_verb *const verbs[] = {
-    &kd_verb_demo,    &kd_verb_run,      &kd_verb_replay,   &kd_verb_recommend,
-    &kd_verb_explain, &kd_verb_tune,     &kd_verb_evaluate, &kd_verb_produce,
-    &kd_verb_forget,  &kd_verb_generate, &kd_verb_tail,     &kd_verb_topics,
-    &kd_verb_schemas, &kd_verb_state,    &kd_verb_config,   &kd_verb_version,
+    &kd_verb_demo,     &kd_verb_run,     &kd_verb_replay,   &kd_verb_recommend, &kd_verb_backtest,
+    &kd_verb_tune,     &kd_verb_explain, &kd_verb_evaluate, &kd_verb_produce,   &kd_verb_forget,
+    &kd_verb_generate, &kd_verb_tail,    &kd_verb_topics,   &kd_verb_schemas,   &kd_verb_state,
+    &kd_verb_config,   &kd_verb_version,
 };
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
 
