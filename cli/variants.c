@@ -48,6 +48,16 @@ static kd_str short_name(const char *file)
     return (kd_str){base, (uint32_t)n};
 }
 
+/* What everybody tunes goes by its short name. */
+static const char *short_option(const char *name)
+{
+    static const char *const prefixes[] = {"usercf.", "recommend."};
+    for (size_t k = 0; k < sizeof prefixes / sizeof *prefixes; k++)
+        if (strncmp(name, prefixes[k], strlen(prefixes[k])) == 0)
+            return name + strlen(prefixes[k]);
+    return name;
+}
+
 static const char *name_of(kd_arena *arena, const kd_variants *v, const char *file,
                            const grid *grids, int n_grids, const uint32_t *at)
 {
@@ -57,7 +67,7 @@ static const char *name_of(kd_arena *arena, const kd_variants *v, const char *fi
         n = (size_t)snprintf(text, sizeof text, KD_STR_FMT, KD_STR_ARG(short_name(file)));
     for (int g = 0; g < n_grids && n < sizeof text; g++)
         n += (size_t)snprintf(text + n, sizeof text - n, "%s%s=%s", n == 0 ? "" : " ",
-                              grids[g].option, grids[g].values[at[g]]);
+                              short_option(grids[g].option), grids[g].values[at[g]]);
     if (n == 0)
         n = (size_t)snprintf(text, sizeof text, "defaults");
     uint32_t same = 1;

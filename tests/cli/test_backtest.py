@@ -288,7 +288,7 @@ def test_files_and_grids_multiply():
     two = path("two.yaml", "usercf.similarity: cosine\n")
     r = report("--in", EVENTS, "-c", one, "--config", two, "--grid", "audience.max=5,50", "--grid", "recommend.count=5,6")
     names = [run["name"] for run in r["runs"]]
-    assert names == [f"{f} audience.max={a} recommend.count={c}" for f in ("one", "two") for a in (5, 50)
+    assert names == [f"{f} audience.max={a} count={c}" for f in ("one", "two") for a in (5, 50)
                      for c in (5, 6)], names
     options = {o["name"]: o for o in r["options"]}
     assert options["usercf.neighbours"]["values"] == ["3"] * 4 + ["50"] * 4
