@@ -245,11 +245,8 @@ static void add_time_axis(const scale *x, const double *pos, const char *const *
             break;
         double px = at(x, pos[i]);
         kd_buf_addf(out, "<path class=\"base\" d=\"M%.1f %.1fv4\"/>", px, y);
-        add_axis_text(labels[i], px, y + 17,
-                      n > 1 && k == 0       ? "tick start"
-                      : n > 1 && k == steps ? "tick end"
-                                            : "tick middle",
-                      out);
+        bool is_last = n > 1 && k == steps; /* which would stand over the edge */
+        add_axis_text(labels[i], px, y + 17, is_last ? "tick end" : "tick middle", out);
     }
     add_axis_text(name, (LEFT + WIDTH - RIGHT) / 2.0, LINES_HEIGHT - 7, "axis", out);
 }
