@@ -39,7 +39,7 @@ static const char help[] =
     "  --now TIME              events in files after this time are refused (default: the clock)\n"
     "  --quiet                 no progress\n\n"
     "Each event is judged by the list that had been published to its shopper before it; all of a\n"
-    "basket by the list before the basket. docs/definitions.md says exactly what is counted.\n\n"
+    "basket by the list before the basket. docs/evaluation.md says exactly what is counted.\n\n"
     "  kindred backtest --in events.jsonl.gz --grid usercf.neighbours=20,50,100 --html r.html\n";
 
 typedef struct backtest {

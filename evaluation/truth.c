@@ -87,6 +87,12 @@ static uint64_t mix(uint64_t x)
     return x ^ (x >> 31);
 }
 
+/* Asks for the place's memory before it is needed. */
+static void pair_ahead(const kd_truth *t, uint64_t key)
+{
+    __builtin_prefetch(&t->pairs[mix(key) & (t->pairs_cap - 1)], 1);
+}
+
 static uint64_t *pair_place(uint64_t *pairs, uint64_t cap, uint64_t key)
 {
     for (uint64_t at = mix(key) & (cap - 1);; at = (at + 1) & (cap - 1))
@@ -215,6 +221,7 @@ kd_rc kd_truth_take(kd_truth *t, const kd_record *r, kd_str who, kd_arena *arena
     if (!kd_grow((void **)&t->shopper, &t->shopper_cap, out->shopper + 1, sizeof *t->shopper))
         return kd_fail(err, KD_ENOMEM, "no memory for %u shoppers", out->shopper + 1);
     out->is_event = true;
+    pair_ahead(t, (uint64_t)out->shopper << 32 | out->item);
     shopper *s = &t->shopper[out->shopper];
     uint64_t order = r->order_id.p == NULL ? 0 : kd_hash64(r->order_id.p, r->order_id.n, 1) | 1;
     if (!continues(s, r, order)) {

@@ -12,7 +12,7 @@
 #include "topology/pool.h"
 
 enum {
-    BATCH = 4096, /* records, or the longest epoch: one batch more always ends an epoch */
+    BATCH = 512, /* records, or the longest epoch: one batch more always ends an epoch */
     AHEAD = 3,    /* batches that are read before they are needed */
     PERMUTATIONS = 1999,
     PATIENCE_MS = 60000, /* of a source that says KD_RETRY */
@@ -214,7 +214,8 @@ static kd_rc end_epoch(run *r, kd_err *err)
 {
     KD_TRY(note_epoch(r, err));
     uint32_t left = r->n_open - r->n_noted;
-    memmove(r->open, r->open + r->n_noted, left * sizeof *r->open);
+    if (left > 0)
+        memmove(r->open, r->open + r->n_noted, left * sizeof *r->open);
     r->n_open = left;
     r->n_noted = r->cursor = 0;
     int64_t answers = kd_pipeline_counts(r->pipeline)->answers;
