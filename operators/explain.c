@@ -132,7 +132,7 @@ static kd_rc explain_items(explain *x, kd_explanation *out, kd_err *err)
 {
     const uint32_t n = out->list.n_items;
     kd_explained *items = take(x, n, sizeof *items, err);
-    kd_given **given = take(x, n, sizeof *given, err);
+    kd_voted **given = take(x, n, sizeof *given, err);
     uint32_t *slot = take(x, n, sizeof *slot, err);
     if (items == NULL || given == NULL || slot == NULL)
         return KD_ENOMEM;
@@ -152,7 +152,7 @@ static kd_rc explain_items(explain *x, kd_explanation *out, kd_err *err)
         for (uint32_t k = 0; k < n; k++) {
             double vote = slot[k] == KD_NO_SLOT ? 0 : x->cf.score[slot[k]];
             if (vote > 0)
-                given[k][items[k].n_given++] = (kd_given){t, vote};
+                given[k][items[k].n_given++] = (kd_voted){t, vote};
         }
         kd_usercf_clear(&x->cf);
     }

@@ -31,13 +31,13 @@ typedef struct kd_voter {
 } kd_voter;
 
 /* What one of them gave an item. */
-typedef struct kd_given {
+typedef struct kd_voted {
     uint32_t voter; /* place in voters[] */
     double vote;
-} kd_given;
+} kd_voted;
 
 typedef struct kd_explained {
-    const kd_given *given; /* [n_given], nearest first */
+    const kd_voted *given; /* [n_given], nearest first */
     uint32_t n_given;
     double factor; /* 1 + usercf.idf.score * idf */
 } kd_explained;

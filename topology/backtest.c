@@ -13,7 +13,7 @@
 
 enum {
     BATCH = 512, /* records, or the longest epoch: one batch more always ends an epoch */
-    AHEAD = 3,    /* batches that are read before they are needed */
+    AHEAD = 3,   /* batches that are read before they are needed */
     PERMUTATIONS = 1999,
     PATIENCE_MS = 60000, /* of a source that says KD_RETRY */
     WAIT_MS = 20,
