@@ -36,12 +36,14 @@ typedef struct run {
     kd_pipeline *pipeline;
     kd_scorer *scorer;
     const kd_batch *batch; /* in work */
-    uint64_t n_batch;      /* number of the batch in work, or of the next one */
     uint32_t at;           /* next item of it */
     open_item *open;       /* owned: handed out, and not told to the judge */
     uint32_t n_open, cap_open;
     uint32_t cursor;  /* where the trigger of the last list stood in `open` */
     uint32_t n_noted; /* of `open`, in the epoch that is being emitted */
+    bool has_ended;   /* the log */
+    /* The scheduler's, written under its lock: */
+    uint64_t n_batch; /* number of the batch in work, or of the next one */
     uint64_t floor;   /* the first batch that it still needs */
     bool is_busy, is_over;
     kd_pace pace;
@@ -232,7 +234,7 @@ static kd_rc end_log(run *r, kd_err *err)
     KD_TRY(end_epoch(r, err));
     for (uint32_t k = 0; k < r->batch->n_units; k++)
         KD_TRY(kd_scorer_unit(r->scorer, &r->batch->units[k], err));
-    r->is_over = true;
+    r->has_ended = true;
     return KD_OK;
 }
 
@@ -242,7 +244,7 @@ static kd_rc work_batch(run *r, const kd_batch *batch, kd_err *err)
     r->at = 0;
     kd_rc rc = KD_OK;
     int64_t start = kd_clock_mono_us();
-    while (rc == KD_OK) {
+    while (rc == KD_OK && !r->has_ended) {
         rc = kd_pipeline_step(r->pipeline, err);
         int64_t now = kd_clock_mono_us();
         r->epoch_us += now - start;
@@ -251,11 +253,9 @@ static kd_rc work_batch(run *r, const kd_batch *batch, kd_err *err)
         if (rc == KD_OK)
             rc = end_epoch(r, err);
         else if (rc == KD_END)
-            rc = end_log(r, err) == KD_OK ? KD_END : KD_EBUG;
+            rc = end_log(r, err);
     }
-    r->n_batch++;
-    r->floor = r->n_open > 0 ? r->open[0].batch : r->n_batch;
-    return rc == KD_AGAIN || rc == KD_END ? KD_OK : rc;
+    return rc == KD_AGAIN ? KD_OK : rc;
 }
 
 /* -- who does what next: all under the lock -----------------------------------------------------
@@ -378,6 +378,9 @@ static void run_one(kd_backtest *b, run *r)
     kd_rc rc = work_batch(r, batch, &err);
     pthread_mutex_lock(&b->lock);
     r->is_busy = false;
+    r->is_over = r->has_ended;
+    r->n_batch++;
+    r->floor = r->n_open > 0 ? r->open[0].batch : r->n_batch;
     if (rc != KD_OK)
         fail(b, rc, &err);
     give_back(b);

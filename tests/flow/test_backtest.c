@@ -15,7 +15,7 @@
 #include "topology/backtest.h"
 #include "topology/replay.h"
 
-enum { RUNS = 3, EVENTS = 30000 };
+enum { RUNS = 3, EVENTS = 6000 };
 
 static uint64_t seed;
 
@@ -38,7 +38,7 @@ static void configure_all(kd_config c[RUNS])
 {
     static const char *const sets[RUNS][4] = {
         {"usercf.neighbours=10", "epoch.max=1"},
-        {"usercf.neighbours=3", "emit=always", "epoch.max=5000"},
+        {"usercf.neighbours=3", "emit=always", "epoch.max=700"},
         {"usercf.similarity=cosine", "workers=3"},
     };
     for (int k = 0; k < RUNS; k++)
@@ -172,7 +172,7 @@ static kd_source *scripted(script *s)
 static kd_rc mostly_bad(int n, kd_record *out)
 {
     (void)out;
-    return n >= 60000 ? KD_END : n % 25000 == 3 ? KD_OK : KD_EDATA;
+    return n >= 12000 ? KD_END : n % 5000 == 3 ? KD_OK : KD_EDATA;
 }
 
 static kd_rc with_pauses(int n, kd_record *out)
