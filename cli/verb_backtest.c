@@ -370,8 +370,12 @@ static int run_backtest(backtest *x, int argc, char **argv, kd_err *err)
         rc = check_writable(x, err);
     if (rc == KD_OK)
         rc = kd_backtest_go(x->bt, err);
-    if (rc == KD_OK && kd_backtest_compare(x->bt) == NULL)
+    if (rc == KD_OK && kd_backtest_compare(x->bt) == NULL) {
+        fputs("interrupted: the configurations were at different places, so there is nothing to "
+              "compare\n",
+              stderr);
         return KD_EXIT_INTERRUPTED;
+    }
     if (rc == KD_OK)
         rc = write_reports(x, err);
     return kd_exit_of(rc);

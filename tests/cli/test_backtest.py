@@ -3,6 +3,7 @@
 from the definitions alone, finds too, several configurations, and reports in all forms."""
 
 import csv
+import datetime
 import io
 import json
 import math
@@ -254,11 +255,77 @@ def test_numbers_and_digests_are_those_of_a_replay_judged_by_the_definitions():
         assert found["units"].get("re-buys", 0) > 20 and found["cancellations"] > 20
 
 
+class Lists:
+    """What is said of the lists themselves, from the definitions; for epochs of one record."""
+
+    def __init__(self, k):
+        self.k, self.takers, self.shoppers, self.items = k, {}, set(), set()
+        self.last, self.listed, self.window = {}, set(), None
+        self.sums = {"lists": 0, "items": 0, "novelty": 0.0, "popular": 0, "churn": 0.0, "followed": 0}
+        self.parts = {}
+
+    def event(self, who, item):
+        self.shoppers.add(who)
+        self.items.add(item)
+        self.takers.setdefault(item, set()).add(who)
+
+    def find_popular(self):
+        counts = sorted((len(t) for t in self.takers.values()), reverse=True)
+        want = max(len(counts) // 100, 10)
+        self.popular_from = counts[want - 1] if len(counts) >= want else 1
+
+    def publish(self, who, update, window):
+        if window != self.window:
+            self.window = window
+            self.find_popular()
+        now = update["items"][:self.k]
+        ids = [i["item_id"] for i in now]
+        self.sums["lists"] += 1
+        self.sums["items"] += len(ids)
+        for i in now:
+            n = len(self.takers[i["item_id"]])
+            self.sums["novelty"] += math.log2(len(self.shoppers) / n)
+            self.sums["popular"] += n >= self.popular_from
+            part = max(i["parts"], key=i["parts"].get)
+            self.parts[part] = self.parts.get(part, 0) + 1
+        self.listed |= set(ids)
+        if who in self.last:
+            self.sums["followed"] += 1
+            self.sums["churn"] += len(set(ids) - set(self.last[who])) / len(ids) if ids else 0
+        self.last[who] = ids
+
+
+def test_lists_are_described_by_the_definitions():
+    for options in (["--set", "emit=always"], ["--set", "emit=on-change", "--set", "usercf.neighbours=2"]):
+        options += ["--set", "epoch.max=1"]
+        updates, _ = replay(*options)
+        r = report("--in", EVENTS, "--at", "4,8", "--window", "1d", *options)
+        run, seen, life = r["runs"][0], Lists(8), {}
+        by_offset = {u["trigger"]["offset"]: u for u in updates}
+        for at, e in enumerate(LOG):
+            if e["type"] == "ForgetRequest":
+                life[e["shopper_id"]] = life.get(e["shopper_id"], 0) + 1
+                continue
+            who = (e["user_id"], life.get(e["user_id"], 0))
+            seen.event(who, e["item_id"])
+            if at in by_offset:
+                seen.publish(who, by_offset[at], (e["time"] - 4 * 86400000) // 86400000)
+        s, said = seen.sums, run["lists"]
+        assert said["lists"] == s["lists"] == len(updates) and said["listed_items"] == s["items"]
+        assert close(said["novelty_bits"], s["novelty"] / s["items"]), (said, s)
+        assert close(said["popular_share"], s["popular"] / s["items"]), (said, s)
+        assert close(said["churn"], s["churn"] / s["followed"]), (said, s)
+        assert close(said["coverage"], len(seen.listed) / len(seen.items)), (said, len(seen.listed))
+        assert {p["part"]: p["items"] for p in said["parts"]} == seen.parts
+        assert 0 < said["popular_share"] < 1 and said["churn"] > 0.01 and said["novelty_bits"] > 0.1
+        assert sum(w["lists"] for w in run["windows"]) == s["lists"] and len(run["windows"]) > 5
+
+
 def test_earlier_events_only_teach():
     middle = LOG[len(LOG) // 2]["time"]
-    iso = f"{middle // 1000}"
-    text = __import__("datetime").datetime.fromtimestamp(middle / 1000, __import__("datetime").timezone.utc)
-    run = report("--in", EVENTS, "--at", "5", "--score-from", text.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z")["runs"][0]
+    text = datetime.datetime.fromtimestamp(middle / 1000, datetime.timezone.utc)
+    iso = text.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    run = report("--in", EVENTS, "--at", "5", "--score-from", iso)["runs"][0]
     updates, digests = replay()
     found = second_judge(LOG, updates, [5], 5, score_from=middle)
     assert found["only_taught"] > 100, iso

@@ -69,7 +69,7 @@ def main():
             faults += check_code(str(path), read(path))
     texts = code + files(".md", ".yaml", ".yml", ".py", ".sh", ".txt", ".cmake", ".avsc") + [
         p for p in files(".md", ".yml", ".txt", ".json", "", under=(".",))
-        if len(p.parts) == 1 and p.name not in ("LICENSE",)] + files(".md", under=("docs",))
+        if len(p.parts) == 1 and p.name not in ("LICENSE", ".git")] + files(".md", under=("docs",))
     for path in texts:
         faults += check_words(str(path), read(path))
     finish(faults, len(texts), "files")
