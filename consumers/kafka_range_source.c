@@ -6,7 +6,14 @@
 
 #include <librdkafka/rdkafka.h>
 
-enum { BATCH = 256, CALL_MS = 5000, SILENCE_MS = 100 };
+#include "base/clock.h"
+
+enum {
+    BATCH = 256,
+    CALL_MS = 5000,
+    WAIT_MS = 100,
+    SILENCE_MS = 20000, /* what is waited for is known to be there */
+};
 
 /* A partition, and the record at its head. */
 typedef struct part {
@@ -39,6 +46,7 @@ typedef struct range_source {
     kd_arena *arena;   /* tag lists of what was handed out */
     kd_arena *scratch; /* of a head */
     int64_t n_records, n_total;
+    int64_t heard_ms; /* when the brokers last sent something */
 } range_source;
 
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
@@ -182,6 +190,7 @@ static kd_rc start(kd_source *s, kd_err *err)
                            rd_kafka_err2str(rd_kafka_last_error()));
         p->is_started = true;
     }
+    k->heard_ms = kd_clock_mono_ms();
     return KD_OK;
 }
 
@@ -244,17 +253,29 @@ static kd_rc take(range_source *k, part *p, kd_err *err)
     return KD_OK;
 }
 
+static kd_rc fetch(range_source *k, part *p, kd_err *err)
+{
+    rd_kafka_poll(k->rk, 0);
+    p->at = p->n_batch = 0;
+    ssize_t n = rd_kafka_consume_batch(p->rkt, p->number, WAIT_MS, p->batch, BATCH);
+    int64_t now = kd_clock_mono_ms();
+    if (n > 0) {
+        p->n_batch = (int)n;
+        k->heard_ms = now;
+        return KD_OK;
+    }
+    if (now - k->heard_ms < SILENCE_MS)
+        return KD_AGAIN;
+    return kd_fail(err, KD_RETRY, "%s[%d]: nothing has come for %d s, and more is there", p->topic,
+                   p->number, SILENCE_MS / 1000);
+}
+
 /* Finds a partition's head. KD_AGAIN: nothing came in time. */
-static kd_rc find_head(range_source *k, part *p, int timeout_ms, kd_err *err)
+static kd_rc find_head(range_source *k, part *p, kd_err *err)
 {
     while (!p->has_head && !p->is_over) {
-        if (p->at == p->n_batch) {
-            p->at = p->n_batch = 0;
-            ssize_t n = rd_kafka_consume_batch(p->rkt, p->number, timeout_ms, p->batch, BATCH);
-            if (n <= 0)
-                return KD_AGAIN;
-            p->n_batch = (int)n;
-        }
+        if (p->at == p->n_batch)
+            KD_TRY(fetch(k, p, err));
         KD_TRY(take(k, p, err));
     }
     return KD_OK;
@@ -265,7 +286,7 @@ static kd_rc find_heads(range_source *k, kd_err *err)
     for (int i = 0; i < k->n_parts; i++) {
         part *p = &k->parts[i];
         if (!p->has_head && !p->is_over)
-            KD_TRY(find_head(k, p, SILENCE_MS, err));
+            KD_TRY(find_head(k, p, err));
     }
     return KD_OK;
 }
@@ -298,7 +319,6 @@ static bool hold(range_source *k, rd_kafka_message_t *m)
 static kd_rc next(kd_source *s, kd_record *out, kd_err *err)
 {
     range_source *k = (range_source *)s;
-    rd_kafka_poll(k->rk, 0);
     KD_TRY(find_heads(k, err));
     part *first = NULL;
     for (int i = 0; i < k->n_parts; i++)

@@ -28,8 +28,9 @@ typedef struct kd_kafka_range_options {
 } kd_kafka_range_options;
 
 /* Strings are copied. KD_ECONFIG for a property that librdkafka refuses. start() gives KD_RETRY
- * when the brokers cannot be reached, KD_ECONFIG for a missing topic. next() gives KD_AGAIN while
- * brokers are silent, KD_EIO if a record of the range is gone (retention). */
+ * when the brokers cannot be reached, KD_ECONFIG for a missing topic. next() gives KD_AGAIN, and
+ * after 20 s KD_RETRY, while brokers are silent, KD_EIO if a record of the range is gone
+ * (retention). */
 KD_CHECK kd_rc kd_kafka_range_source_new(const kd_kafka_range_options *o, kd_source **out,
                                          kd_err *err);
 

@@ -21,6 +21,21 @@ void kd_bootstrap_draw(uint64_t seed, uint32_t r, uint32_t n_groups, uint16_t *o
         out_times[kd_rng_below(&rng, n_groups)]++;
 }
 
+/* to += w * row. Four at a time, so that a compiler makes vectors of them at -O2; each sum is the
+ * same, bit by bit. */
+static void add_scaled(double *restrict to, const double *restrict row, uint32_t n, double w)
+{
+    uint32_t c = 0;
+    for (; c + 4 <= n; c += 4) {
+        to[c] += w * row[c];
+        to[c + 1] += w * row[c + 1];
+        to[c + 2] += w * row[c + 2];
+        to[c + 3] += w * row[c + 3];
+    }
+    for (; c < n; c++)
+        to[c] += w * row[c];
+}
+
 void kd_bootstrap_sums(const double *matrix, uint32_t n_groups, uint32_t n_columns,
                        const uint16_t *times, double *out)
 {
@@ -29,10 +44,7 @@ void kd_bootstrap_sums(const double *matrix, uint32_t n_groups, uint32_t n_colum
     for (uint32_t g = 0; g < n_groups; g++) {
         if (times[g] == 0)
             continue;
-        const double *row = matrix + (size_t)g * n_columns;
-        double w = times[g];
-        for (uint32_t c = 0; c < n_columns; c++)
-            out[c] += w * row[c];
+        add_scaled(out, matrix + (size_t)g * n_columns, n_columns, times[g]);
     }
 }
 
@@ -92,10 +104,8 @@ double kd_signs_max(const double *differences, uint32_t n_groups, uint32_t n_col
     for (uint32_t c = 0; c < n_columns; c++)
         work[c] = 0;
     for (uint32_t g = 0; g < n_groups; g++) {
-        const double *row = differences + (size_t)g * n_columns;
-        double s = sign == NULL ? 1 : sign[g];
-        for (uint32_t c = 0; c < n_columns; c++)
-            work[c] += s * row[c];
+        add_scaled(work, differences + (size_t)g * n_columns, n_columns,
+                   sign == NULL ? 1 : sign[g]);
     }
     double most = 0;
     for (uint32_t c = 0; c < n_columns; c++) {
