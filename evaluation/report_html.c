@@ -130,9 +130,11 @@ static void add_mark(const page *p, const kd_versus *v)
     if (!is_significant(v))
         return;
     bool is_better = v->diff.value > 0;
-    kd_buf_addf(p->out, " <abbr class=\"%s\" title=\"%s than the first, p = %.4f\">%s</abbr>",
-                is_better ? "better" : "worse", is_better ? "better" : "worse", v->p,
-                is_better ? "▲" : "▼");
+    const char *word = is_better ? "better" : "worse";
+    kd_buf_addf(p->out,
+                " <abbr class=\"%s\" role=\"img\" aria-label=\"%s than the first\" title=\"%s than "
+                "the first, p = %.4f\">%s</abbr>",
+                word, word, word, v->p, is_better ? "▲" : "▼");
 }
 
 static void add_estimate(const page *p, const kd_estimate *e, const kd_versus *v)
