@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "operators/content.h"
 #include "operators/popularity.h"
 #include "operators/saver.h"
 #include "operators/state_internal.h"
@@ -18,7 +19,7 @@ enum { KEEP_BYTES = 32 * 1024 };
 typedef struct entry_head {
     kd_ms time;
     uint32_t n; /* canonical bytes that follow */
-    uint32_t is_hidden;
+    uint16_t is_hidden, is_removed;
 } entry_head;
 
 static void add_str(kd_buf *b, kd_str s)
@@ -70,6 +71,80 @@ static bool is_newer(const entry_head *h, kd_ms time, const kd_buf *b)
     return kd_str_cmp(kd_buf_str(b), (kd_str){(const char *)(h + 1), h->n}) > 0;
 }
 
+/* -- back from the canonical bytes, for the texts ---------------------------------------------- */
+
+typedef struct cut {
+    const char *p, *end;
+} cut;
+
+/* The next n bytes; of what was cut off, what there is. */
+static kd_str take(cut *c, size_t n)
+{
+    size_t left = (size_t)(c->end - c->p);
+    kd_str s = {c->p, (uint32_t)(n < left ? n : left)};
+    c->p += s.n;
+    return s;
+}
+
+static uint32_t take_u32(cut *c)
+{
+    uint32_t n = 0;
+    kd_str s = take(c, sizeof n);
+    if (s.n == sizeof n)
+        memcpy(&n, s.p, sizeof n);
+    return n;
+}
+
+static kd_str take_str(cut *c)
+{
+    uint32_t n = take_u32(c);
+    return n == UINT32_MAX ? KD_STR_NULL : take(c, n);
+}
+
+/* Strings borrow from the bytes. Of a product that was over KEEP_BYTES the fields as far as they
+ * were kept; so what is made of it is a function of the state. */
+static void read_product(const char *p, size_t n, kd_product *out)
+{
+    bool is_whole = n <= KEEP_BYTES;
+    cut c = {p, p + (is_whole ? n : KEEP_BYTES)};
+    out->title = take_str(&c);
+    out->description = take_str(&c);
+    out->category = take_str(&c);
+    out->brand = take_str(&c);
+    (void)take(&c, sizeof(double));
+    uint32_t n_tags = take_u32(&c);
+    out->n_tags = 0;
+    for (uint32_t t = 0; t < n_tags && c.p < c.end; t++) {
+        kd_str tag = take_str(&c);
+        if (out->n_tags < KD_TAGS_MAX)
+            out->tags[out->n_tags++] = tag;
+    }
+}
+
+static kd_rc set_content(kd_state *s, uint32_t i, const char *p, size_t n, bool is_removed,
+                         bool is_hidden, kd_err *err)
+{
+    kd_product product;
+    read_product(p, n, &product);
+    product.is_removed = is_removed;
+    product.is_hidden = is_hidden;
+    return kd_content_set(s->content, i, &product, err);
+}
+
+kd_rc kd_state_catalog_read(kd_state *s, kd_err *err)
+{
+    for (uint32_t i = 0; i < s->item_cap; i++) {
+        if (s->item[i].catalog == 0)
+            continue;
+        const entry_head *h = head_of(s, i);
+        KD_TRY(set_content(s, i, (const char *)(h + 1), h->n, h->is_removed, h->is_hidden, err));
+    }
+    return KD_OK;
+}
+
+/* -- one record --------------------------------------------------------------------------------
+ */
+
 static void replace(kd_state *s, uint32_t i, uint32_t block, uint32_t bytes)
 {
     kd_item_state *it = &s->item[i];
@@ -110,8 +185,16 @@ kd_rc kd_state_catalog(kd_state *s, const kd_record *rec, kd_applied *out, kd_er
         goto out;
     }
     entry_head *h = kd_slab_ptr(s->catalog_text, block);
-    *h = (entry_head){rec->time, (uint32_t)b.n, rec->removed || !rec->available};
+    *h = (entry_head){rec->time, (uint32_t)b.n, rec->removed || !rec->available, rec->removed};
     memcpy(h + 1, b.p, b.n);
+    if (s->content != NULL)
+        rc = set_content(s, i, b.p, b.n, rec->removed, h->is_hidden != 0, err);
+    if (rc != KD_OK) {
+        kd_slab_release(s->catalog_text, block, bytes);
+        if (is_new)
+            kd_state_item_unref(s, i);
+        goto out;
+    }
     replace(s, i, block, (uint32_t)bytes);
     out->changed = true;
 out:

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "operators/active.h"
+#include "operators/content.h"
 #include "operators/popularity.h"
 #include "operators/saver.h"
 #include "operators/state_internal.h"
@@ -55,6 +56,7 @@ void kd_state_free(kd_state *s)
     kd_tombstones_dispose(&s->tombs);
     kd_links_dispose(&s->links);
     kd_active_free(s->active);
+    kd_content_free(s->content);
     kd_arena_free(s->forgotten);
     free(s->item);
     free(s->pop);

@@ -41,7 +41,8 @@ typedef struct kd_state_options {
 } kd_state_options;
 
 typedef struct kd_catalog_entry kd_catalog_entry;
-typedef struct kd_active kd_active; /* operators/active.h */
+typedef struct kd_active kd_active;   /* operators/active.h */
+typedef struct kd_content kd_content; /* operators/content.h */
 
 typedef struct kd_item_state {
     kd_posting posting;
@@ -72,6 +73,7 @@ struct kd_state {
     kd_links links;
     kd_active *active;   /* owned; counts of the shoppers who are here, NULL = none are kept */
     kd_saver *saver;     /* borrowed; a snapshot that is being written, NULL = none */
+    kd_content *content; /* owned; what the catalogue's texts say, NULL = they are not read */
     kd_arena *forgotten; /* owned: ids of the sessions that the last forget reached */
     kd_pop_count *pop;   /* [pop_cap] by |P(i)| (popularity.h) */
     uint32_t pop_cap;
@@ -106,6 +108,9 @@ KD_CHECK kd_rc kd_state_forget(kd_state *s, kd_str shopper, kd_ms time, kd_ms ts
 
 /* Last writer by (time, canonical bytes). out->refused: an older version. */
 KD_CHECK kd_rc kd_state_catalog(kd_state *s, const kd_record *rec, kd_applied *out, kd_err *err);
+
+/* Reads all products into s->content, which is empty: for a state that was loaded. */
+KD_CHECK kd_rc kd_state_catalog_read(kd_state *s, kd_err *err);
 
 /* See kd_recommender_ahead; the hashes of *x are filled. */
 void kd_state_ahead(const kd_state *s, int step, kd_ahead *x);
