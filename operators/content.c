@@ -24,6 +24,7 @@ kd_rc kd_content_new(const kd_content_options *o, const kd_ids *ids, kd_content 
                    : KD_OK;
     if (rc == KD_OK)
         rc = kd_text_new(&o->text, &x->text, err);
+    x->opt.text.language = NULL; /* the caller's */
     if (rc == KD_OK)
         rc = kd_tfidf_new(&x->tfidf, err);
     if (rc == KD_OK && o->search == KD_SEARCH_DENSE)

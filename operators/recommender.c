@@ -8,10 +8,13 @@
 #include <sodium.h>
 
 #include "operators/active.h"
+#include "operators/blend.h"
+#include "operators/content.h"
 #include "operators/popularity.h"
 #include "operators/saver.h"
 #include "operators/state_internal.h"
 #include "operators/subject.h"
+#include "operators/trend.h"
 #include "operators/usercf_core.h"
 
 enum { SHOPPER_USER, SHOPPER_SESSION, SHOPPER_EITHER };
@@ -29,6 +32,10 @@ struct kd_recommender {
     int shopper, exclude, fill;
     uint32_t count;
     double fill_weight;
+    bool is_blended;
+    bool has_asked; /* an event came since the last kd_recommender_prepare */
+    kd_blend_options blend;
+    kd_rules *rules;
     kd_popular popular[N_POPULAR];
     kd_stat stats[N_STATS];
     int64_t n_forgotten;
@@ -38,6 +45,7 @@ struct kd_recommender {
 struct kd_reader_space {
     kd_usercf_space cf;
     kd_subject_space subject;
+    kd_blend_space blend;
     kd_popular *popular; /* [N_POPULAR] borrowed: shared by readers, each locks itself */
 };
 
@@ -110,6 +118,63 @@ static const kd_opt opts[] = {
      "What fills a list that neighbours leave short; such items carry the part `popularity`."},
     {"recommend.fill.weight", KD_OPT_REAL, "0.001", 0, 1, NULL,
      "Score of an item that every shopper has, when it fills a list; others in proportion."},
+    {"recommend.reasons", KD_OPT_BOOL, "true", 0, 0, NULL,
+     "With `blend`: say of each item why it is listed."},
+    {"recommend.category.max", KD_OPT_INT, "0", 0, 1000, NULL,
+     "With `blend`: most items of one category in a list; 0 = any number."},
+    {"rules.boost", KD_OPT_STRING, "", 0, 0, NULL,
+     "With `blend`: factors of scores, such as `brand:ACME=1.5; category:Home > Lamps=0.5; "
+     "item:p-17=0`; 0 keeps out."},
+    {"blend", KD_OPT_ENUM, "off", 0, 0, "off|on",
+     "Whether a list is user-CF alone, or the weighted sum of several methods' parts."},
+    {"blend.usercf", KD_OPT_REAL, "1", 0, 1000, NULL,
+     "Weight of the share of the neighbours that votes for an item."},
+    {"blend.together", KD_OPT_REAL, "0", 0, 1000, NULL,
+     "Weight of the share of the newest item's recent shoppers that took an item with it."},
+    {"blend.together.audience", KD_OPT_INT, "30", 1, 10000, NULL,
+     "How many of them are looked at."},
+    {"blend.together.within", KD_OPT_DURATION, "1h", 0, 0, NULL,
+     "How far apart in time two things may be taken together."},
+    {"blend.content", KD_OPT_REAL, "0.5", 0, 1000, NULL,
+     "Weight of the likeness to the shopper's newest items, by the catalogue's texts."},
+    {"blend.content.items", KD_OPT_INT, "5", 1, 1000, NULL,
+     "How many of the newest items are looked at; the k-th newest counts 1/k."},
+    {"blend.popularity", KD_OPT_REAL, "0.1", 0, 1000, NULL,
+     "Weight of an item's popularity as a share of the greatest."},
+    {"blend.popularity.half-life", KD_OPT_DURATION, "7d", 0, 0, NULL,
+     "Age, in days, at which a shopper counts half for popularity; after 28 days not at all."},
+    {"blend.diversity", KD_OPT_REAL, "0", 0, 1000, NULL,
+     "Weight that the greatest likeness to an item further up takes away (MMR)."},
+    {"content", KD_OPT_ENUM, "off", 0, 0, "off|on",
+     "Whether the catalogue's texts are read: TF-IDF of all products, and lists of similar ones."},
+    {"content.language", KD_OPT_ENUM, "auto", 0, 0, KD_TEXT_LANGUAGES,
+     "Language of stems and stop words; auto: of each product, by script and stop words, English "
+     "if in doubt. A shop with one language should name it."},
+    {"content.stop-words", KD_OPT_BOOL, "false", 0, 0, NULL, "Keep stop words as terms."},
+    {"content.bigrams", KD_OPT_BOOL, "false", 0, 0, NULL, "Pairs of adjacent words are terms too."},
+    {"content.bytes.max", KD_OPT_BYTES, "8k", 64, 32768, NULL,
+     "Bytes of a product's texts that are read, in the order title, category, brand, tags, "
+     "description."},
+    {"content.terms.max", KD_OPT_INT, "200", 1, 2000, NULL, "Terms of a product that are read."},
+    {"content.weight.title", KD_OPT_REAL, "1", 0, 1000, NULL, "Weight of a title's terms."},
+    {"content.weight.description", KD_OPT_REAL, "0.5", 0, 1000, NULL,
+     "Weight of a description's terms."},
+    {"content.weight.category", KD_OPT_REAL, "1", 0, 1000, NULL,
+     "Weight of each step of the category's path."},
+    {"content.weight.brand", KD_OPT_REAL, "1", 0, 1000, NULL, "Weight of the brand."},
+    {"content.weight.tags", KD_OPT_REAL, "1", 0, 1000, NULL, "Weight of the tags' terms."},
+    {"content.neighbours", KD_OPT_INT, "20", 1, 200, NULL,
+     "Length of a product's list of similar ones."},
+    {"content.drift", KD_OPT_REAL, "0.1", 0, 1, NULL,
+     "Share of the products that may change before every list has been worked out anew; 0 = all "
+     "after each change."},
+    {"content.search", KD_OPT_ENUM, "exact", 0, 0, "exact|dense",
+     "How similar products are found: through lists of terms, or by projected vectors whose best "
+     "are rescored (slower, and not quite all are found)."},
+    {"content.dimension", KD_OPT_INT, "256", 64, 4096, NULL,
+     "dense: length of a vector, a multiple of 64."},
+    {"content.candidates", KD_OPT_INT, "200", 1, 100000, NULL, "dense: how many are rescored."},
+    {"content.seed", KD_OPT_INT, "1", 0, 0, NULL, "dense: seed of the projection."},
     {"privacy.key", KD_OPT_STRING, "", 0, 0, NULL,
      "Secret of at least 16 bytes for the hashes that tombstones and receipts hold instead of ids; "
      "empty: a key that is public, fit for trials only."},
@@ -129,6 +194,71 @@ static kd_rc key_of(const kd_opt_values *v, unsigned char out[KD_TOMBSTONE_KEY],
         return kd_fail(err, KD_ECONFIG, "privacy.key has %zu bytes, 16 or more are right", n);
     crypto_generichash(out, KD_TOMBSTONE_KEY, (const unsigned char *)secret, n, NULL, 0);
     return KD_OK;
+}
+
+static kd_rc open_content(kd_recommender *r, const kd_opt_values *v, kd_err *err)
+{
+    static const char *const languages = KD_TEXT_LANGUAGES;
+    char language[32];
+    const char *p = languages;
+    for (int64_t k = kd_opt_int(v, "content.language"); k > 0; k--)
+        p = strchr(p, '|') + 1;
+    size_t n = strcspn(p, "|");
+    KD_ASSERT(n < sizeof language);
+    memcpy(language, p, n);
+    language[n] = '\0';
+    kd_content_options o = {
+        .text = {.language = language,
+                 .keeps_stop_words = kd_opt_int(v, "content.stop-words") != 0,
+                 .has_bigrams = kd_opt_int(v, "content.bigrams") != 0,
+                 .max_bytes = (uint32_t)kd_opt_int(v, "content.bytes.max"),
+                 .max_tokens = (uint32_t)kd_opt_int(v, "content.terms.max")},
+        .title = kd_opt_real(v, "content.weight.title"),
+        .description = kd_opt_real(v, "content.weight.description"),
+        .category = kd_opt_real(v, "content.weight.category"),
+        .brand = kd_opt_real(v, "content.weight.brand"),
+        .tags = kd_opt_real(v, "content.weight.tags"),
+        .neighbours = (uint32_t)kd_opt_int(v, "content.neighbours"),
+        .drift = kd_opt_real(v, "content.drift"),
+        .search = (kd_content_search)kd_opt_int(v, "content.search"),
+        .dimension = (uint32_t)kd_opt_int(v, "content.dimension"),
+        .candidates = (uint32_t)kd_opt_int(v, "content.candidates"),
+        .seed = (uint64_t)kd_opt_int(v, "content.seed"),
+    };
+    if (o.dimension % 64 != 0)
+        return kd_fail(err, KD_ECONFIG, "content.dimension: %u is not a multiple of 64",
+                       o.dimension);
+    if (o.candidates < o.neighbours)
+        return kd_fail(err, KD_ECONFIG,
+                       "content.candidates: %u is less than content.neighbours, %u", o.candidates,
+                       o.neighbours);
+    return kd_content_new(&o, &r->state->items, &r->state->content, err);
+}
+
+static kd_rc open_blend(kd_recommender *r, const kd_opt_values *v, kd_err *err)
+{
+    r->blend = (kd_blend_options){
+        .usercf = kd_opt_real(v, "blend.usercf"),
+        .together = kd_opt_real(v, "blend.together"),
+        .content = kd_opt_real(v, "blend.content"),
+        .popularity = kd_opt_real(v, "blend.popularity"),
+        .diversity = kd_opt_real(v, "blend.diversity"),
+        .count = r->count,
+        .content_items = (uint32_t)kd_opt_int(v, "blend.content.items"),
+        .together_audience = (uint32_t)kd_opt_int(v, "blend.together.audience"),
+        .together_within_ms = kd_opt_int(v, "blend.together.within"),
+        .category_max = (uint32_t)kd_opt_int(v, "recommend.category.max"),
+        .has_reasons = kd_opt_int(v, "recommend.reasons") != 0,
+    };
+    int64_t half_life = kd_opt_int(v, "blend.popularity.half-life");
+    if (half_life <= 0)
+        return kd_fail(err, KD_ECONFIG, "blend.popularity.half-life: more than 0 is right");
+    KD_TRY(kd_rules_new(kd_opt_str(v, "rules.boost"), &r->rules, err));
+    if (kd_rules_count(r->rules) > 0)
+        r->blend.rules = r->rules;
+    if (!r->is_blended || r->blend.popularity == 0)
+        return KD_OK;
+    return kd_trend_new((double)half_life / (double)KD_MS_DAY, &r->state->trend, err);
 }
 
 kd_rc kd_recommender_new(const kd_opt_values *v, kd_recommender **out, kd_err *err)
@@ -185,6 +315,11 @@ kd_rc kd_recommender_new(const kd_opt_values *v, kd_recommender **out, kd_err *e
     /* Enough popular items that some are left when everything of the shopper's own is excluded. */
     uint32_t own = (r->subject.links_max + 1) * (so.history_max + so.purchases_max);
     const uint32_t lengths[N_POPULAR] = {SHORT_POPULAR, LONGER_POPULAR, r->count + own + 1};
+    r->is_blended = kd_opt_int(v, "blend") != 0;
+    if (rc == KD_OK && kd_opt_int(v, "content") != 0)
+        rc = open_content(r, v, err);
+    if (rc == KD_OK)
+        rc = open_blend(r, v, err);
     for (int k = 0; rc == KD_OK && k < N_POPULAR; k++)
         rc = kd_popular_init(&r->popular[k], lengths[k], err);
     if (rc != KD_OK) {
@@ -200,6 +335,7 @@ void kd_recommender_free(kd_recommender *r)
     if (r == NULL)
         return;
     kd_state_free(r->state);
+    kd_rules_free(r->rules);
     for (int k = 0; k < N_POPULAR; k++)
         kd_popular_dispose(&r->popular[k]);
     free(r);
@@ -243,6 +379,7 @@ kd_rc kd_recommender_apply(kd_recommender *r, const kd_record *rec, kd_applied *
     kd_str shopper = kd_recommender_shopper(r, rec);
     if (shopper.p == NULL)
         return kd_bad(err, KD_REASON_NO_SHOPPER, "the record names no shopper");
+    r->has_asked = true;
     if (rec->type != KD_FORGET) {
         kd_state_limit(r->state);
         return kd_state_interact(r->state, shopper, session_of(r, rec), rec->item_id, rec->action,
@@ -274,9 +411,17 @@ void kd_recommender_ahead(const kd_recommender *r, const kd_record *rec, int ste
 
 kd_rc kd_recommender_prepare(kd_recommender *r, kd_err *err)
 {
-    (void)err;
-    if (r->state->active != NULL)
-        kd_active_settle(r->state);
+    kd_state *s = r->state;
+    if (s->active != NULL)
+        kd_active_settle(s);
+    if (s->trend != NULL)
+        kd_trend_settle(s->trend, &s->items);
+    /* While nobody asks, as in the loading of a catalogue, what is due to lists gathers. */
+    if (s->content != NULL && r->has_asked)
+        KD_TRY(kd_content_settle(s->content, err));
+    r->has_asked = false;
+    if (r->blend.rules != NULL)
+        kd_rules_resolve(r->rules, s);
     kd_state_tidy(r->state, r->tidy_due);
     r->tidy_due = 0;
     return KD_OK;
@@ -301,6 +446,7 @@ void kd_reader_space_free(kd_reader_space *w)
         return;
     kd_usercf_space_dispose(&w->cf);
     kd_subject_space_dispose(&w->subject);
+    kd_blend_space_dispose(&w->blend);
     free(w);
 }
 
@@ -349,8 +495,11 @@ static uint32_t take_best(const kd_state *s, const kd_usercf_space *w, scored *b
     return n;
 }
 
-static uint32_t fill_popular(const kd_recommender *r, kd_reader_space *w, scored *best, uint32_t n)
+/* `picks`: what a blend has chosen, NULL = none. */
+static uint32_t fill_popular(const kd_recommender *r, kd_reader_space *w, scored *best, uint32_t n,
+                             kd_pick *picks)
 {
+    uint32_t n_picks = n;
     const kd_state *s = r->state;
     uint32_t k = 0, from = n;
     for (int list = 0; list < N_POPULAR && n < r->count; list++) {
@@ -360,7 +509,11 @@ static uint32_t fill_popular(const kd_recommender *r, kd_reader_space *w, scored
             uint32_t item = top[k];
             if (w->cf.score[item] != 0.0) /* excluded, or in the list */
                 continue;
+            if (picks != NULL && !kd_blend_admits(s, &r->blend, picks, n_picks, item))
+                continue;
             double share = (double)s->item[item].posting.n / s->n_shoppers;
+            if (picks != NULL)
+                picks[n_picks++] = (kd_pick){.item = item};
             best[n++] = (scored){r->fill_weight * share, item, "popularity"};
         }
     }
@@ -384,7 +537,7 @@ static kd_rc list_items(const kd_recommender *r, kd_reader_space *w, kd_arena *a
         return kd_fail(err, KD_ENOMEM, "no room for a list of %u", r->count);
     uint32_t n = take_best(r->state, &w->cf, best, r->count);
     if (n < r->count && r->fill == FILL_POPULARITY)
-        n = fill_popular(r, w, best, n);
+        n = fill_popular(r, w, best, n, NULL);
     for (uint32_t k = 0; k < n; k++) {
         items[k].item_id = kd_ids_get(&r->state->items, best[k].item);
         items[k].score = best[k].score;
@@ -393,6 +546,62 @@ static kd_rc list_items(const kd_recommender *r, kd_reader_space *w, kd_arena *a
         items[k].n_reasons = 0;
         items[k].reasons = NULL;
     }
+    out->items = items;
+    out->n_items = n;
+    return KD_OK;
+}
+
+static kd_rc take_items(const kd_recommender *r, const scored *best, uint32_t n, kd_item *items,
+                        const kd_item *blended, kd_arena *arena, kd_err *err)
+{
+    uint32_t b = 0;
+    for (uint32_t k = 0; k < n; k++) {
+        if (best[k].part == NULL) { /* blended ones keep their order among those that fill */
+            items[k] = blended[b++];
+            continue;
+        }
+        items[k] = (kd_item){.item_id = kd_ids_get(&r->state->items, best[k].item),
+                             .score = best[k].score,
+                             .n_parts = 1,
+                             .parts = {{best[k].part, best[k].score}}};
+        if (!r->blend.has_reasons)
+            continue;
+        kd_why *why = kd_arena_alloc(arena, sizeof *why);
+        if (why == NULL)
+            return kd_fail(err, KD_ENOMEM, "no room for a reason");
+        *why = (kd_why){.kind = "popular", .count = r->state->item[best[k].item].posting.n};
+        items[k].reasons = why;
+        items[k].n_reasons = 1;
+    }
+    return KD_OK;
+}
+
+/* The list of a blend, filled by popularity where it stays short. */
+static kd_rc blend_items(const kd_recommender *r, kd_reader_space *w, const kd_subject *subject,
+                         kd_arena *arena, kd_update *out, kd_err *err)
+{
+    kd_pick *picks = kd_arena_alloc(arena, (r->count + 1) * sizeof *picks);
+    scored *best = kd_arena_alloc(arena, r->count * sizeof *best);
+    kd_item *blended = kd_arena_alloc(arena, r->count * sizeof *blended);
+    if (picks == NULL || best == NULL || blended == NULL)
+        return kd_fail(err, KD_ENOMEM, "no room for a list of %u", r->count);
+    uint32_t n = 0;
+    KD_TRY(kd_blend(r->state, &r->blend, subject, &w->cf, &w->blend, picks, &n, err));
+    KD_TRY(kd_blend_items(r->state, &r->blend, subject, &w->cf, &w->blend, picks, n, arena, blended,
+                          err));
+    out->items = blended;
+    out->n_items = n;
+    if (n == r->count || r->fill != FILL_POPULARITY)
+        return KD_OK;
+    for (uint32_t k = 0; k < n; k++) {
+        best[k] = (scored){picks[k].score, picks[k].item, NULL};
+        KD_TRY(kd_usercf_exclude(&w->cf, picks[k].item, err));
+    }
+    n = fill_popular(r, w, best, n, picks);
+    kd_item *items = kd_arena_alloc(arena, n * sizeof *items);
+    if (items == NULL)
+        return kd_fail(err, KD_ENOMEM, "no room for a list of %u", n);
+    KD_TRY(take_items(r, best, n, items, blended, arena, err));
     out->items = items;
     out->n_items = n;
     return KD_OK;
@@ -422,13 +631,15 @@ static kd_rc answer(const kd_recommender *r, kd_reader_space *w, const kd_subjec
     kd_rc rc = exclude_own(r, w, subject, trigger, err);
     if (rc == KD_OK) {
         kd_usercf_score(s, &r->usercf, subject, &w->cf);
-        rc = list_items(r, w, arena, out, err);
+        rc = r->is_blended ? blend_items(r, w, subject, arena, out, err)
+                           : list_items(r, w, arena, out, err);
     }
     if (rc == KD_OK && near != NULL) {
         *near = (kd_similar){.shopper_id = out->shopper_id, .time = out->time};
         rc = copy_near(r, &w->cf, arena, near, err);
     }
     kd_usercf_clear(&w->cf);
+    kd_blend_clear(&w->blend);
     return rc;
 }
 

@@ -8,6 +8,7 @@
 #include "operators/popularity.h"
 #include "operators/saver.h"
 #include "operators/state_internal.h"
+#include "operators/trend.h"
 
 kd_rc kd_state_new(const kd_state_options *opt, kd_state **out, kd_err *err)
 {
@@ -57,6 +58,7 @@ void kd_state_free(kd_state *s)
     kd_links_dispose(&s->links);
     kd_active_free(s->active);
     kd_content_free(s->content);
+    kd_trend_free(s->trend);
     kd_arena_free(s->forgotten);
     free(s->item);
     free(s->pop);
@@ -133,6 +135,8 @@ static void set_posting(kd_state *s, uint32_t i, uint32_t u, kd_ms before, kd_ms
     kd_posting *p = &s->item[i].posting;
     kd_posting_ctx x = kd_state_posting_ctx(s, i);
     uint32_t n = p->n;
+    if (s->trend != NULL)
+        kd_trend_move(s->trend, i, before, after);
     kd_active_change change;
     if (s->active != NULL)
         kd_active_before(s, i, u, before, after, &change);
@@ -307,8 +311,11 @@ void kd_state_expire(kd_state *s, kd_ms old_horizon)
 /* Notes an accepted record's times and lets go of what the horizon has passed. */
 void kd_state_advance(kd_state *s, kd_ms time, kd_ms ts)
 {
-    if (time > s->state_time)
+    if (time > s->state_time) {
         s->state_time = time;
+        if (s->trend != NULL)
+            kd_trend_advance(s->trend, time);
+    }
     kd_ms base = time < ts ? time : ts;
     if (base <= s->horizon_base)
         return;
@@ -383,6 +390,8 @@ static kd_rc make_room(kd_state *s, uint32_t u, uint32_t i, uint32_t other, kd_e
         KD_TRY(kd_posting_room(&x, &s->item[other].posting, err));
     }
     KD_TRY(kd_popularity_room(s, s->item[i].posting.n + 1, err));
+    if (s->trend != NULL)
+        KD_TRY(kd_trend_room(s->trend, i, err));
     if (kd_state_expires(s))
         KD_TRY(kd_expiry_reserve(&s->expiry, u, err));
     return KD_OK;

@@ -71,11 +71,12 @@ struct kd_state {
     kd_expiry expiry;      /* by shopper slot; used with retention or memory_max only */
     kd_tombstones tombs;
     kd_links links;
-    kd_active *active;   /* owned; counts of the shoppers who are here, NULL = none are kept */
-    kd_saver *saver;     /* borrowed; a snapshot that is being written, NULL = none */
-    kd_content *content; /* owned; what the catalogue's texts say, NULL = they are not read */
-    kd_arena *forgotten; /* owned: ids of the sessions that the last forget reached */
-    kd_pop_count *pop;   /* [pop_cap] by |P(i)| (popularity.h) */
+    kd_active *active;      /* owned; counts of the shoppers who are here, NULL = none are kept */
+    struct kd_trend *trend; /* owned; what is popular now, NULL = not kept */
+    kd_saver *saver;        /* borrowed; a snapshot that is being written, NULL = none */
+    kd_content *content;    /* owned; what the catalogue's texts say, NULL = they are not read */
+    kd_arena *forgotten;    /* owned: ids of the sessions that the last forget reached */
+    kd_pop_count *pop;      /* [pop_cap] by |P(i)| (popularity.h) */
     uint32_t pop_cap;
     uint64_t pop_version; /* raised whenever a |P(i)| or is_hidden changes */
     uint64_t *published;  /* [published_cap] delivery state by shopper slot, 0 = none */

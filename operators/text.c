@@ -106,6 +106,7 @@ kd_rc kd_text_new(const kd_text_options *o, kd_text **out, kd_err *err)
         rc = kd_fail(err, KD_ENOMEM, "no memory for texts");
     if (rc == KD_OK)
         rc = open_languages(t, err);
+    t->opt.language = NULL; /* the caller's */
     if (rc == KD_OK)
         rc = open_icu(t, err);
     if (rc != KD_OK) {

@@ -1,0 +1,324 @@
+#include "operators/blend.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "operators/blend_internal.h"
+#include "operators/trend.h"
+
+enum { POOL_PER_PLACE = 8 }; /* candidates that diversity and caps choose from, for each place */
+
+void kd_blend_space_dispose(kd_blend_space *w)
+{
+    free(w->mark);
+    free(w->candidate);
+    free(w->pool);
+    kd_blend_reasons_free(w->reasons);
+}
+
+void kd_blend_clear(kd_blend_space *w)
+{
+    for (uint32_t k = 0; k < w->n_candidates; k++)
+        w->mark[w->candidate[k].item] = 0;
+    w->n_candidates = 0;
+    w->n_pool = 0;
+}
+
+/* -- candidates ------------------------------------------------------------------------------- */
+
+static uint32_t pool_size(const kd_blend_options *o)
+{
+    return o->diversity > 0 || o->category_max > 0 ? o->count * POOL_PER_PLACE : o->count;
+}
+
+/* Room for everything that can become a candidate; nothing after it fails. */
+static kd_rc fit(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
+                 kd_blend_space *w, kd_err *err)
+{
+    uint64_t most = KD_TREND_TOP;
+    uint32_t items = subject->n_items < o->content_items ? subject->n_items : o->content_items;
+    if (s->content != NULL && o->content > 0)
+        most += (uint64_t)items * s->content->opt.neighbours;
+    if (o->together > 0 && subject->n_items > 0)
+        most += (uint64_t)o->together_audience * s->opt.history_max;
+    most = most < s->item_cap ? most : s->item_cap;
+    if (kd_grow((void **)&w->mark, &w->cap_mark, s->item_cap, sizeof *w->mark) &&
+        kd_grow((void **)&w->candidate, &w->cap_candidates, (uint32_t)most, sizeof *w->candidate) &&
+        kd_grow((void **)&w->pool, &w->cap_pool, pool_size(o) + 1, sizeof *w->pool))
+        return KD_OK;
+    return kd_fail(err, KD_ENOMEM, "no room for %llu candidates", (unsigned long long)most);
+}
+
+static kd_candidate *candidate_of(kd_blend_space *w, uint32_t item)
+{
+    if (w->mark[item] == 0) {
+        w->candidate[w->n_candidates] = (kd_candidate){.item = item, .from = KD_NO_SLOT};
+        w->mark[item] = ++w->n_candidates;
+    }
+    return &w->candidate[w->mark[item] - 1];
+}
+
+/* What is like the newest items: each list entry's likeness times 1 / k, over the sum of 1 / k. */
+static void add_content(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
+                        kd_blend_space *w)
+{
+    uint32_t n = subject->n_items < o->content_items ? subject->n_items : o->content_items;
+    double all = 0;
+    for (uint32_t k = 0; k < n; k++)
+        all += 1.0 / (k + 1);
+    for (uint32_t k = 0; k < n; k++) {
+        uint32_t n_list;
+        const kd_alike *list = kd_content_list(s->content, subject->items[k], &n_list);
+        double weight = o->content / (k + 1) / all;
+        for (uint32_t j = 0; j < n_list; j++) {
+            if (!kd_content_is_current(s->content, &list[j]))
+                continue;
+            kd_candidate *c = candidate_of(w, list[j].item);
+            double gain = weight * list[j].likeness;
+            c->content += gain;
+            if (gain > c->gain) {
+                c->gain = gain;
+                c->from = subject->items[k];
+            }
+        }
+    }
+}
+
+static bool is_self(const kd_subject *subject, uint32_t v)
+{
+    for (uint32_t k = 0; k < subject->n_self; k++)
+        if (subject->self[k] == v)
+            return true;
+    return false;
+}
+
+/* What shopper v took near the item in time. False: the item is not in I(v). */
+static void add_near(const kd_state *s, const kd_blend_options *o, uint32_t v, uint32_t item,
+                     kd_blend_space *w)
+{
+    kd_entries e = kd_entries_of(&s->hist, v);
+    uint32_t begin = kd_history_begin(&e, s->opt.history_max), at = kd_entries_rep(&e, item);
+    if (at == e.n)
+        return;
+    kd_ms time = kd_entry_time(&e, at);
+    for (uint32_t k = at; k-- > begin;) {
+        if (time - kd_entry_time(&e, k) > o->together_within_ms)
+            break;
+        if ((e.word[k] & KD_REP) != 0)
+            candidate_of(w, kd_word_item(e.word[k]))->n_together++;
+    }
+    for (uint32_t k = at + 1; k < e.n; k++) {
+        if (kd_entry_time(&e, k) - time > o->together_within_ms)
+            break;
+        if ((e.word[k] & KD_REP) != 0)
+            candidate_of(w, kd_word_item(e.word[k]))->n_together++;
+    }
+}
+
+/* What the recent shoppers of the newest item took with it. */
+static void add_together(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
+                         kd_blend_space *w)
+{
+    uint32_t item = subject->items[0], looked = 0, left = o->together_audience;
+    w->together_item = item;
+    for (uint32_t c = 0; left > 0; c++) {
+        kd_run run = kd_posting_recent(s->postings, &s->item[item].posting, c, left);
+        if (run.n == 0)
+            break;
+        left -= run.n;
+        for (uint32_t k = run.n; k-- > 0;) { /* newest first */
+            enum { AHEAD = 4 };
+            if (k >= AHEAD)
+                __builtin_prefetch(
+                    kd_slab_ptr(s->hist.blocks, s->hist.shopper[run.slot[k - AHEAD]].block));
+            if (is_self(subject, run.slot[k]))
+                continue;
+            looked++;
+            add_near(s, o, run.slot[k], item, w);
+        }
+    }
+    for (uint32_t k = 0; k < w->n_candidates && looked > 0; k++)
+        if (w->candidate[k].n_together > 0)
+            w->candidate[k].together = o->together * ((double)w->candidate[k].n_together / looked);
+}
+
+/* The head of the trends, as far as it can still come into a list. */
+static void add_popular(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
+                        kd_blend_space *w)
+{
+    uint32_t alone = 0, most = pool_size(o);
+    for (uint32_t k = 0; k < s->trend->n_top && alone < most; k++) {
+        uint32_t item = s->trend->set[k];
+        if (cf->score[item] != 0 || s->item[item].is_hidden)
+            continue;
+        (void)candidate_of(w, item);
+        alone++;
+    }
+}
+
+/* -- scores ----------------------------------------------------------------------------------- */
+
+/* The parts of an item but for diversity, and their sum in order. */
+static double parts_of(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
+                       const kd_blend_space *w, uint32_t item, double part[KD_BLEND_PARTS])
+{
+    uint32_t mark = w->mark[item];
+    double votes = cf->score[item];
+    part[KD_PART_USERCF] = votes > 0 ? w->share * votes : 0;
+    part[KD_PART_TOGETHER] = mark == 0 ? 0 : w->candidate[mark - 1].together;
+    part[KD_PART_CONTENT] = mark == 0 ? 0 : w->candidate[mark - 1].content;
+    part[KD_PART_POPULARITY] =
+        s->trend == NULL ? 0 : o->popularity * kd_trend_share(s->trend, item);
+    double sum = part[KD_PART_USERCF] + part[KD_PART_TOGETHER] + part[KD_PART_CONTENT] +
+                 part[KD_PART_POPULARITY];
+    double factor = o->rules == NULL ? 1 : kd_rules_factor(o->rules, s, item);
+    part[KD_PART_RULE] = sum * (factor - 1);
+    part[KD_PART_DIVERSITY] = 0;
+    return sum + part[KD_PART_RULE];
+}
+
+static bool is_better(const kd_state *s, double score_a, uint32_t a, double score_b, uint32_t b)
+{
+    return score_a != score_b ? score_a > score_b : kd_ids_cmp(&s->items, a, b) < 0;
+}
+
+static void offer(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
+                  kd_blend_space *w, uint32_t item, uint32_t most)
+{
+    double part[KD_BLEND_PARTS], score = parts_of(s, o, cf, w, item, part);
+    uint32_t n = w->n_pool;
+    kd_pick *pool = w->pool;
+    if (score <= 0 ||
+        (n == most && !is_better(s, score, item, pool[n - 1].score, pool[n - 1].item)))
+        return;
+    uint32_t at = n < most ? w->n_pool++ : n - 1;
+    for (; at > 0 && is_better(s, score, item, pool[at - 1].score, pool[at - 1].item); at--)
+        pool[at] = pool[at - 1];
+    pool[at] = (kd_pick){.score = score, .item = item};
+}
+
+/* The best candidates into the pool. Most of what neighbours voted for is far from it: what
+ * popularity could add at most is not looked up for those. */
+static void fill_pool(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
+                      kd_blend_space *w)
+{
+    uint32_t most = pool_size(o);
+    double trend = s->trend == NULL ? 0 : o->popularity;
+    for (uint32_t k = 0; k < w->n_candidates; k++) {
+        uint32_t item = w->candidate[k].item;
+        if (cf->score[item] == 0 && !s->item[item].is_hidden)
+            offer(s, o, cf, w, item, most);
+    }
+    for (uint32_t k = 0; k < cf->n_items; k++) {
+        uint32_t item = cf->items[k];
+        double votes = cf->score[item];
+        if (votes < 0)
+            continue;
+        bool may_skip = o->rules == NULL && w->n_pool == most && w->mark[item] == 0;
+        if (may_skip && w->share * votes + trend < w->pool[most - 1].score)
+            continue;
+        if (!s->item[item].is_hidden)
+            offer(s, o, cf, w, item, most);
+    }
+}
+
+/* -- the choice ------------------------------------------------------------------------------- */
+
+bool kd_blend_admits(const kd_state *s, const kd_blend_options *o, const kd_pick *picks, uint32_t n,
+                     uint32_t item)
+{
+    if (o->category_max == 0 || s->content == NULL || !kd_tfidf_has(s->content->tfidf, item))
+        return true;
+    uint32_t category = s->content->item[item].category, same = 0;
+    for (uint32_t k = 0; k < n && category != KD_NO_SLOT; k++)
+        same += kd_tfidf_has(s->content->tfidf, picks[k].item) &&
+                s->content->item[picks[k].item].category == category;
+    return same < o->category_max;
+}
+
+/* Greedily: each place goes to the best of the pool after what it resembles of those placed. */
+static uint32_t choose(const kd_state *s, const kd_blend_options *o, kd_blend_space *w,
+                       kd_pick *picks)
+{
+    uint32_t n = 0;
+    while (n < o->count) {
+        uint32_t best = w->n_pool;
+        double best_score = 0;
+        for (uint32_t k = 0; k < w->n_pool; k++) {
+            const kd_pick *x = &w->pool[k];
+            double score = x->score + x->diversity;
+            if (x->item == KD_NO_SLOT || score <= 0 ||
+                (best < w->n_pool &&
+                 !is_better(s, score, x->item, best_score, w->pool[best].item)) ||
+                !kd_blend_admits(s, o, picks, n, x->item))
+                continue;
+            best = k;
+            best_score = score;
+        }
+        if (best == w->n_pool)
+            break;
+        picks[n] = w->pool[best];
+        picks[n].score = best_score;
+        w->pool[best].item = KD_NO_SLOT;
+        for (uint32_t k = 0; k < w->n_pool && o->diversity > 0 && s->content != NULL; k++) {
+            kd_pick *x = &w->pool[k];
+            if (x->item == KD_NO_SLOT)
+                continue;
+            double cost = o->diversity * kd_content_cosine(s->content, picks[n].item, x->item);
+            x->diversity = -cost < x->diversity ? -cost : x->diversity;
+        }
+        n++;
+    }
+    return n;
+}
+
+kd_rc kd_blend(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
+               const kd_usercf_space *cf, kd_blend_space *w, kd_pick *picks, uint32_t *out_n,
+               kd_err *err)
+{
+    KD_TRY(fit(s, o, subject, w, err));
+    double sims = 0;
+    for (uint32_t t = 0; t < cf->n_near; t++)
+        sims += cf->sim[t];
+    w->share = sims > 0 ? o->usercf / sims : 0;
+    w->together_item = KD_NO_SLOT;
+    if (s->content != NULL && o->content > 0)
+        add_content(s, o, subject, w);
+    if (o->together > 0 && subject->n_items > 0)
+        add_together(s, o, subject, w);
+    if (s->trend != NULL && o->popularity > 0)
+        add_popular(s, o, cf, w);
+    fill_pool(s, o, cf, w);
+    if (o->diversity > 0 || o->category_max > 0) {
+        *out_n = choose(s, o, w, picks);
+        return KD_OK;
+    }
+    memcpy(picks, w->pool, w->n_pool * sizeof *picks);
+    *out_n = w->n_pool;
+    return KD_OK;
+}
+
+kd_rc kd_blend_items(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
+                     const kd_usercf_space *cf, kd_blend_space *w, const kd_pick *picks, uint32_t n,
+                     kd_arena *arena, kd_item *out, kd_err *err)
+{
+    static const char *const names[KD_BLEND_PARTS] = {"usercf",     "together", "content",
+                                                      "popularity", "rule",     "diversity"};
+    for (uint32_t k = 0; k < n; k++) {
+        double part[KD_BLEND_PARTS];
+        kd_item *it = &out[k];
+        (void)parts_of(s, o, cf, w, picks[k].item, part);
+        part[KD_PART_DIVERSITY] = picks[k].diversity;
+        *it = (kd_item){.item_id = kd_ids_get(&s->items, picks[k].item)};
+        for (int p = 0; p < KD_BLEND_PARTS; p++)
+            if (part[p] != 0) {
+                it->parts[it->n_parts++] = (kd_part){names[p], part[p]};
+                it->score += part[p];
+            }
+    }
+    if (!o->has_reasons || n == 0)
+        return KD_OK;
+    return kd_blend_explain(s, o, subject, cf, w, picks, n, arena, out, err);
+}

@@ -1,0 +1,92 @@
+/* blend.h - a list from several methods at once: each gives an item a part, the score is the sum.
+ *
+ *   usercf      weight * share of the neighbours' similarity that votes for the item
+ *   together    weight * share of the recent shoppers of the subject's newest item that took the
+ *               item near it in time
+ *   content     weight * mean likeness to the subject's newest items, by their lists of similar
+ *               products; the k-th newest counts 1 / k
+ *   popularity  weight * share of the greatest trend (trend.h)
+ *   rule        what the shop's factors add or take (rules.h)
+ *   diversity   -weight * greatest cosine to an item further up in the list (MMR: Carbonell,
+ *               Goldstein 1998, SIGIR), so a list is still ordered by its scores
+ *
+ * Each share is in [0, 1] (with interaction weights of 1). Parts that are 0 are left out. A score
+ * is its parts added in this order, exactly: the parts are the explanation.
+ *
+ * Candidates are what neighbours voted for, what was taken together, what is like the newest items,
+ * and the head of the trends. Hidden and excluded items are none.
+ * @thread any worker: reads state, writes its space
+ */
+#ifndef KD_BLEND_H
+#define KD_BLEND_H
+
+#include "operators/rules.h"
+#include "operators/usercf_core.h"
+
+enum {
+    KD_PART_USERCF,
+    KD_PART_TOGETHER,
+    KD_PART_CONTENT,
+    KD_PART_POPULARITY,
+    KD_PART_RULE,
+    KD_PART_DIVERSITY,
+    KD_BLEND_PARTS
+};
+
+typedef struct kd_blend_options {
+    double usercf, together, content, popularity, diversity; /* weights, >= 0 */
+    uint32_t count;                                          /* length of a list */
+    uint32_t content_items;     /* newest items whose lists are read, >= 1 */
+    uint32_t together_audience; /* recent shoppers of the newest item that are looked at */
+    int64_t together_within_ms;
+    uint32_t category_max; /* items of one category in a list, 0 = any number */
+    bool has_reasons;
+    const kd_rules *rules; /* borrowed; NULL = none */
+} kd_blend_options;
+
+/* A candidate that came otherwise than by a neighbour's vote. */
+typedef struct kd_candidate {
+    double together, content; /* parts */
+    double gain;              /* the most that one own item gave to `content` */
+    uint32_t item, from;      /* from: that own item, KD_NO_SLOT = none */
+    uint32_t n_together;      /* shoppers that took it near the newest item */
+} kd_candidate;
+
+typedef struct kd_pick {
+    double score;
+    double diversity; /* part */
+    uint32_t item;
+} kd_pick;
+
+/* A worker's room; {0} is empty. */
+typedef struct kd_blend_space {
+    uint32_t *mark; /* [cap_mark] by item slot: candidate + 1; zero between calls */
+    uint32_t cap_mark;
+    kd_candidate *candidate;
+    uint32_t n_candidates, cap_candidates;
+    kd_pick *pool; /* [cap_pool] */
+    uint32_t n_pool, cap_pool;
+    double share; /* of one unit of user-CF's score */
+    uint32_t together_item;
+    struct kd_blend_reasons *reasons;
+} kd_blend_space;
+
+void kd_blend_space_dispose(kd_blend_space *w);
+
+/* The best of all, in order: picks[0..*out_n), at most o->count; after kd_usercf_score. */
+KD_CHECK kd_rc kd_blend(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
+                        const kd_usercf_space *cf, kd_blend_space *w, kd_pick *picks,
+                        uint32_t *out_n, kd_err *err);
+/* True if the category of the item has room beside picks[0..n). */
+bool kd_blend_admits(const kd_state *s, const kd_blend_options *o, const kd_pick *picks, uint32_t n,
+                     uint32_t item);
+
+/* Fills parts and score of a picked item; reasons too, into `arena`, if the options say so. */
+KD_CHECK kd_rc kd_blend_items(const kd_state *s, const kd_blend_options *o,
+                              const kd_subject *subject, const kd_usercf_space *cf,
+                              kd_blend_space *w, const kd_pick *picks, uint32_t n, kd_arena *arena,
+                              kd_item *out, kd_err *err);
+/* Back to empty, for the next question. */
+void kd_blend_clear(kd_blend_space *w);
+
+#endif

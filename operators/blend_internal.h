@@ -1,0 +1,20 @@
+/* blend_internal.h - what blend.c and blend_reasons.c share.   @thread any worker */
+#ifndef KD_BLEND_INTERNAL_H
+#define KD_BLEND_INTERNAL_H
+
+#include "operators/blend.h"
+
+void kd_blend_reasons_free(struct kd_blend_reasons *r);
+
+/* Fills reasons of the items, weightiest first:
+ *   similar-shoppers  ids: the own item that most of those who voted for it have; count: voters
+ *   together          ids: the newest own item; count: shoppers that took both
+ *   your-item         ids: the own item it is most like
+ *   matched-terms     ids: the words that make it so, at most 3
+ *   popular           count: shoppers that have it */
+KD_CHECK kd_rc kd_blend_explain(const kd_state *s, const kd_blend_options *o,
+                                const kd_subject *subject, const kd_usercf_space *cf,
+                                kd_blend_space *w, const kd_pick *picks, uint32_t n,
+                                kd_arena *arena, kd_item *items, kd_err *err);
+
+#endif
