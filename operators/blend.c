@@ -8,8 +8,6 @@
 #include "operators/blend_internal.h"
 #include "operators/trend.h"
 
-enum { POOL_PER_PLACE = 8 }; /* candidates that diversity and caps choose from, for each place */
-
 void kd_blend_space_dispose(kd_blend_space *w)
 {
     free(w->mark);
@@ -30,7 +28,7 @@ void kd_blend_clear(kd_blend_space *w)
 
 static uint32_t pool_size(const kd_blend_options *o)
 {
-    return o->diversity > 0 || o->category_max > 0 ? o->count * POOL_PER_PLACE : o->count;
+    return o->diversity > 0 || o->category_max > 0 ? o->count * KD_BLEND_POOL : o->count;
 }
 
 /* Room for everything that can become a candidate; nothing after it fails. */
@@ -148,7 +146,7 @@ static void add_together(const kd_state *s, const kd_blend_options *o, const kd_
 static void add_popular(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
                         kd_blend_space *w)
 {
-    uint32_t alone = 0, most = pool_size(o);
+    uint32_t alone = 0, most = o->rules == NULL ? pool_size(o) : KD_TREND_TOP;
     for (uint32_t k = 0; k < s->trend->n_top && alone < most; k++) {
         uint32_t item = s->trend->set[k];
         if (cf->score[item] != 0 || s->item[item].is_hidden)
@@ -199,8 +197,8 @@ static void offer(const kd_state *s, const kd_blend_options *o, const kd_usercf_
     pool[at] = (kd_pick){.score = score, .item = item};
 }
 
-/* The best candidates into the pool. Most of what neighbours voted for is far from it: what
- * popularity could add at most is not looked up for those. */
+/* The best candidates into the pool. First those that others than neighbours propose, which raises
+ * the bar; most of what neighbours voted for is far below it, and is not looked at further. */
 static void fill_pool(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
                       kd_blend_space *w)
 {
@@ -208,26 +206,24 @@ static void fill_pool(const kd_state *s, const kd_blend_options *o, const kd_use
     double trend = s->trend == NULL ? 0 : o->popularity;
     for (uint32_t k = 0; k < w->n_candidates; k++) {
         uint32_t item = w->candidate[k].item;
-        if (cf->score[item] == 0 && !s->item[item].is_hidden)
+        if (cf->score[item] >= 0 && !s->item[item].is_hidden)
             offer(s, o, cf, w, item, most);
     }
     for (uint32_t k = 0; k < cf->n_items; k++) {
         uint32_t item = cf->items[k];
         double votes = cf->score[item];
-        if (votes < 0)
+        if (o->rules == NULL && w->n_pool == most &&
+            w->share * votes + trend < w->pool[most - 1].score)
             continue;
-        bool may_skip = o->rules == NULL && w->n_pool == most && w->mark[item] == 0;
-        if (may_skip && w->share * votes + trend < w->pool[most - 1].score)
-            continue;
-        if (!s->item[item].is_hidden)
+        if (votes > 0 && w->mark[item] == 0 && !s->item[item].is_hidden)
             offer(s, o, cf, w, item, most);
     }
 }
 
 /* -- the choice ------------------------------------------------------------------------------- */
 
-bool kd_blend_admits(const kd_state *s, const kd_blend_options *o, const kd_pick *picks, uint32_t n,
-                     uint32_t item)
+static bool admits(const kd_state *s, const kd_blend_options *o, const kd_pick *picks, uint32_t n,
+                   uint32_t item)
 {
     if (o->category_max == 0 || s->content == NULL || !kd_tfidf_has(s->content->tfidf, item))
         return true;
@@ -236,6 +232,13 @@ bool kd_blend_admits(const kd_state *s, const kd_blend_options *o, const kd_pick
         same += kd_tfidf_has(s->content->tfidf, picks[k].item) &&
                 s->content->item[picks[k].item].category == category;
     return same < o->category_max;
+}
+
+bool kd_blend_may_fill(const kd_state *s, const kd_blend_options *o, const kd_pick *picks,
+                       uint32_t n, uint32_t item)
+{
+    bool is_kept_out = o->rules != NULL && kd_rules_factor(o->rules, s, item) == 0;
+    return !is_kept_out && admits(s, o, picks, n, item);
 }
 
 /* Greedily: each place goes to the best of the pool after what it resembles of those placed. */
@@ -252,7 +255,7 @@ static uint32_t choose(const kd_state *s, const kd_blend_options *o, kd_blend_sp
             if (x->item == KD_NO_SLOT || score <= 0 ||
                 (best < w->n_pool &&
                  !is_better(s, score, x->item, best_score, w->pool[best].item)) ||
-                !kd_blend_admits(s, o, picks, n, x->item))
+                !admits(s, o, picks, n, x->item))
                 continue;
             best = k;
             best_score = score;

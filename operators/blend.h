@@ -14,7 +14,8 @@
  * is its parts added in this order, exactly: the parts are the explanation.
  *
  * Candidates are what neighbours voted for, what was taken together, what is like the newest items,
- * and the head of the trends. Hidden and excluded items are none.
+ * and the head of the trends (KD_TREND_TOP). Hidden and excluded items are none. Diversity and caps
+ * of categories choose from the best KD_BLEND_POOL candidates for each place of the list.
  * @thread any worker: reads state, writes its space
  */
 #ifndef KD_BLEND_H
@@ -22,6 +23,8 @@
 
 #include "operators/rules.h"
 #include "operators/usercf_core.h"
+
+enum { KD_BLEND_POOL = 8 };
 
 enum {
     KD_PART_USERCF,
@@ -77,9 +80,10 @@ void kd_blend_space_dispose(kd_blend_space *w);
 KD_CHECK kd_rc kd_blend(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
                         const kd_usercf_space *cf, kd_blend_space *w, kd_pick *picks,
                         uint32_t *out_n, kd_err *err);
-/* True if the category of the item has room beside picks[0..n). */
-bool kd_blend_admits(const kd_state *s, const kd_blend_options *o, const kd_pick *picks, uint32_t n,
-                     uint32_t item);
+/* True if the item may fill up a list of picks[0..n): its category has room, no rule keeps it out.
+ */
+bool kd_blend_may_fill(const kd_state *s, const kd_blend_options *o, const kd_pick *picks,
+                       uint32_t n, uint32_t item);
 
 /* Fills parts and score of a picked item; reasons too, into `arena`, if the options say so. */
 KD_CHECK kd_rc kd_blend_items(const kd_state *s, const kd_blend_options *o,

@@ -177,16 +177,13 @@ uint32_t kd_content_matched(const kd_content *x, uint32_t a, uint32_t b, uint32_
     kd_vector va = kd_tfidf_vector(m, a), vb = kd_tfidf_vector(m, b);
     enum { MOST = 8 };
     double gain[MOST];
-    uint32_t n = 0, j = 0;
+    uint32_t n = 0;
     max = max < MOST ? max : MOST;
     for (uint32_t k = 0; k < va.n; k++) {
-        int c = 1;
-        uint32_t term = va.tf[k].term;
-        while (j < vb.n && (c = kd_tfidf_term_cmp(m, vb.tf[j].term, term)) < 0)
+        uint32_t term = va.tf[k].term, j = 0;
+        while (j < vb.n && vb.tf[j].term != term) /* titles are short: no order is needed */
             j++;
         if (j == vb.n)
-            break;
-        if (c != 0)
             continue;
         double idf = kd_tfidf_idf(m, term);
         double g = (double)va.tf[k].tf * idf * ((double)vb.tf[j].tf * idf);

@@ -509,7 +509,7 @@ static uint32_t fill_popular(const kd_recommender *r, kd_reader_space *w, scored
             uint32_t item = top[k];
             if (w->cf.score[item] != 0.0) /* excluded, or in the list */
                 continue;
-            if (picks != NULL && !kd_blend_admits(s, &r->blend, picks, n_picks, item))
+            if (picks != NULL && !kd_blend_may_fill(s, &r->blend, picks, n_picks, item))
                 continue;
             double share = (double)s->item[item].posting.n / s->n_shoppers;
             if (picks != NULL)

@@ -25,6 +25,7 @@ typedef struct world_options {
     int64_t active_bytes;       /* active.bytes */
     int forgets;                /* per cent of records that are ForgetRequests */
     int catalog;                /* per cent that hide or show an item */
+    bool has_texts;             /* and say what it is, or remove it */
     oracle_options opt;
 } world_options;
 
@@ -32,9 +33,29 @@ typedef struct world_record {
     kd_record rec;
     char shopper[16], item[16];
     char session[16]; /* empty = none; the shopper's own name = the record has no user */
+    char title[32], category[16], brand[8]; /* of a catalogue record, where has_texts */
+    bool has_texts;
 } world_record;
 
 static const int64_t world_start = 1700000000000;
+
+/* A few words of few, so that products are alike, some the same, and some say nothing. */
+static inline void world_texts(kd_rng *rng, world_record *r)
+{
+    static const char *const words[] = {"red", "blue", "lamp", "desk", "oak", "1.5m", "box"};
+    static const char *const categories[] = {"", "home", "home > desks", "toys"};
+    static const char *const brands[] = {"", "acme", "umbra"};
+    size_t n = 0;
+    int count = (int)kd_rng_below(rng, 5);
+    r->has_texts = true;
+    r->title[0] = '\0';
+    for (int k = 0; k < count; k++)
+        n += (size_t)snprintf(r->title + n, sizeof r->title - n, "%s%s", k == 0 ? "" : " ",
+                              words[kd_rng_below(rng, sizeof words / sizeof *words)]);
+    snprintf(r->category, sizeof r->category, "%s", categories[kd_rng_below(rng, 4)]);
+    snprintf(r->brand, sizeof r->brand, "%s", brands[kd_rng_below(rng, 3)]);
+    r->rec.removed = kd_rng_below(rng, 8) == 0;
+}
 
 static inline void world_make(kd_rng *rng, const world_options *w, world_record *out, int n)
 {
@@ -64,6 +85,9 @@ static inline void world_make(kd_rng *rng, const world_options *w, world_record 
             r->rec.time = world_start + k;
             r->rec.available = kd_rng_below(rng, 2) == 0;
         }
+        r->has_texts = false;
+        if (type == KD_CATALOG && w->has_texts)
+            world_texts(rng, r);
         r->rec.ts = r->rec.time;
         r->rec.emit = true;
         r->rec.pos = (kd_pos){"world", 0, k};
@@ -79,6 +103,11 @@ static inline const kd_record *world_rec(world_record *r)
         r->rec.type == KD_CATALOG || is_anonymous ? KD_STR_NULL : kd_str_of(r->shopper);
     r->rec.session_id = is_event && r->session[0] != '\0' ? kd_str_of(r->session) : KD_STR_NULL;
     r->rec.item_id = r->rec.type == KD_FORGET ? KD_STR_NULL : kd_str_of(r->item);
+    if (r->has_texts) {
+        r->rec.title = kd_str_of(r->title);
+        r->rec.category = kd_str_of(r->category[0] == '\0' ? NULL : r->category);
+        r->rec.brand = kd_str_of(r->brand[0] == '\0' ? NULL : r->brand);
+    }
     return &r->rec;
 }
 
@@ -92,9 +121,11 @@ static inline void world_feed_oracle(oracle *o, const world_record *r, bool is_r
         return;
     if (r->rec.type == KD_FORGET)
         oracle_forget(o, r->shopper, r->rec.time);
-    else if (r->rec.type == KD_CATALOG)
-        oracle_catalog(o, r->item, !r->rec.available, r->rec.time);
-    else
+    else if (r->rec.type == KD_CATALOG && r->has_texts)
+        oracle_product(o, r->item, r->title, r->category, r->brand, r->rec.removed, r->rec.time);
+    if (r->rec.type == KD_CATALOG)
+        oracle_catalog(o, r->item, !r->rec.available || r->rec.removed, r->rec.time);
+    if (is_event)
         oracle_event(o, r->shopper, r->item, (int)r->rec.action, r->rec.time);
 }
 
@@ -108,6 +139,25 @@ static inline void world_set(kd_opt_values *v, const char *name, const char *fmt
     kd_err err = {0};
     if (kd_opt_set(v, name, text, "test", &err) != KD_OK)
         fail_msg("%s=%s: %s", name, text, err.msg);
+}
+
+static inline void world_set_blend(kd_opt_values *v, const oracle_options *o)
+{
+    world_set(v, "content.language", "none");
+    world_set(v, "content.drift", "0");
+    world_set(v, "content.neighbours", "%d", o->content_neighbours);
+    world_set(v, "blend.usercf", "%.17g", o->usercf);
+    world_set(v, "blend.together", "%.17g", o->together);
+    world_set(v, "blend.together.audience", "%d", o->together_audience);
+    world_set(v, "blend.together.within", "%lldms", (long long)o->together_within_ms);
+    world_set(v, "blend.content", "%.17g", o->content);
+    world_set(v, "blend.content.items", "%d", o->content_items);
+    world_set(v, "blend.popularity", "%.17g", o->popularity);
+    world_set(v, "blend.popularity.half-life", "%lldms", (long long)o->trend_half_life_ms);
+    world_set(v, "blend.diversity", "%.17g", o->diversity);
+    world_set(v, "recommend.category.max", "%d", o->category_max);
+    if (o->boosted != NULL)
+        world_set(v, "rules.boost", "item:%s=%.17g", o->boosted, o->boost);
 }
 
 /* A recommender with the world's options. */
@@ -155,6 +205,10 @@ static inline kd_recommender *world_recommender(const world_options *w)
     world_set(&v, "recommend.exclude", "%s", excludes[o->exclude]);
     world_set(&v, "recommend.fill", "%s", o->fill ? "popularity" : "none");
     world_set(&v, "recommend.fill.weight", "%.17g", o->fill_weight);
+    world_set(&v, "blend", "%s", o->is_blended ? "on" : "off");
+    world_set(&v, "content", "%s", w->has_texts ? "on" : "off");
+    if (o->is_blended)
+        world_set_blend(&v, o);
     kd_recommender *r = NULL;
     if (kd_recommender_new(&v, &r, &err) != KD_OK)
         fail_msg("%s", err.msg);

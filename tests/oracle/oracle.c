@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "oracle/oracle_blend.h"
+
 typedef struct event {
     char shopper[ORACLE_ID], item[ORACLE_ID];
     int action;
@@ -29,6 +31,8 @@ struct oracle {
     int n_event, cap_event;
     mark *forget, *catalog;
     int n_forget, n_catalog;
+    oracle_text *text;
+    int n_text;
 };
 
 oracle *oracle_new(const oracle_options *opt)
@@ -44,6 +48,7 @@ void oracle_free(oracle *o)
     free(o->pair);
     free(o->forget);
     free(o->catalog);
+    free(o->text);
     free(o);
 }
 
@@ -61,6 +66,18 @@ void oracle_event(oracle *o, const char *shopper, const char *item, int action, 
     set_id(e->item, item);
     e->action = action;
     e->time = time;
+}
+
+void oracle_product(oracle *o, const char *item, const char *title, const char *category,
+                    const char *brand, bool is_removed, int64_t time)
+{
+    o->text = realloc(o->text, (size_t)(o->n_text + 1) * sizeof *o->text);
+    oracle_text *t = &o->text[o->n_text++];
+    *t = (oracle_text){.time = time, .is_removed = is_removed};
+    set_id(t->item, item);
+    memcpy(t->title, title, strlen(title));
+    memcpy(t->category, category, strlen(category));
+    memcpy(t->brand, brand, strlen(brand));
 }
 
 void oracle_named(oracle *o, const char *user, const char *session, int64_t time)
@@ -541,6 +558,51 @@ static double vote(const oracle *o, const world *w, const subject *s, const cand
     return sim * w->weight[x->v][i] * share;
 }
 
+/* Everything that a blend is made from, as plain numbers. */
+static int blended(const oracle *o, world *w, const subject *of, const candidate *near, int n_near,
+                   const char *trigger_item, oracle_row *out)
+{
+    oracle_blend *b = calloc(1, sizeof *b);
+    for (int k = 0; k < o->n_text; k++)
+        index_of(w->item, &w->n_items, o->text[k].item);
+    for (int k = 0; k < o->n_event; k++)
+        b->newest = o->event[k].time > b->newest ? o->event[k].time : b->newest;
+    for (int k = 0; k < o->n_forget; k++)
+        b->newest = o->forget[k].time > b->newest ? o->forget[k].time : b->newest;
+    *b = (oracle_blend){.opt = &o->opt,
+                        .n_items = w->n_items,
+                        .n_shoppers = w->n_shoppers,
+                        .newest = b->newest,
+                        .text = o->text,
+                        .n_text = o->n_text,
+                        .n_own = of->size};
+    memcpy(b->own, of->order, sizeof b->own);
+    memcpy(b->is_self, of->is_self, sizeof b->is_self);
+    memcpy(b->in, w->in, sizeof b->in);
+    memcpy(b->since, w->since, sizeof b->since);
+    for (int v = 0; v < w->n_shoppers; v++)
+        b->shopper[v] = w->shopper[v];
+    for (int k = 0; k < n_near; k++)
+        b->sims += near[k].sim;
+    for (int i = 0; i < w->n_items; i++) {
+        b->item[i] = w->item[i];
+        b->is_hidden[i] = is_hidden(o, w->item[i]);
+        b->is_out[i] = strcmp(w->item[i], trigger_item) == 0 ||
+                       (o->opt.exclude != ORACLE_NONE && of->bought[i]) ||
+                       (o->opt.exclude == ORACLE_SEEN && of->in[i]);
+        for (int k = 0; k < n_near; k++)
+            if (w->in[near[k].v][i])
+                b->votes[i] += vote(o, w, of, &near[k], i);
+        if (o->opt.idf_score > 0 && b->votes[i] > 0)
+            b->votes[i] *= 1.0 + o->opt.idf_score * log((double)shoppers_of(w) / audience_of(w, i));
+    }
+    int n = oracle_blend_list(b, out);
+    if (n < o->opt.count && o->opt.fill)
+        n = oracle_blend_fill(b, out, n, shoppers_of(w));
+    free(b);
+    return n;
+}
+
 int oracle_list(const oracle *o, const char *shopper, const char *trigger_item, int64_t now,
                 oracle_row *out)
 {
@@ -551,6 +613,11 @@ int oracle_list(const oracle *o, const char *shopper, const char *trigger_item, 
     int n_near = neighbours_in(o, w, &of, near);
     bool is_out[64] = {0};
     memset(out, 0, ORACLE_ROWS * sizeof *out);
+    if (o->opt.is_blended) {
+        n = blended(o, w, &of, near, n_near, trigger_item, out);
+        free(w);
+        return n;
+    }
     for (int i = 0; i < w->n_items; i++) {
         is_out[i] = strcmp(w->item[i], trigger_item) == 0 ||
                     (o->opt.exclude != ORACLE_NONE && of.bought[i]) ||

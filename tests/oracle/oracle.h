@@ -31,7 +31,23 @@ typedef struct oracle_options {
     double stan_recency, stan_distance;
     int64_t stan_age_ms;
     double vote_recency, vote_after, vote_before, vote_shared;
+    bool is_blended; /* the rest is the blend's */
+    double usercf, together, content, popularity, diversity;
+    int content_items, content_neighbours, together_audience, category_max;
+    int64_t together_within_ms, trend_half_life_ms;
+    const char *boosted; /* one item with this factor; NULL = none */
+    double boost;
 } oracle_options;
+
+enum {
+    ORACLE_USERCF,
+    ORACLE_TOGETHER,
+    ORACLE_CONTENT,
+    ORACLE_POPULARITY,
+    ORACLE_RULE,
+    ORACLE_DIVERSITY,
+    ORACLE_PARTS
+};
 
 typedef struct oracle oracle;
 
@@ -45,10 +61,17 @@ void oracle_forget(oracle *o, const char *shopper, int64_t time);
 /* The newest version wins; equal times are not used with different content. */
 void oracle_catalog(oracle *o, const char *item, bool is_hidden, int64_t time);
 
+/* What a catalogue version says; told beside oracle_catalog, `is_removed` takes the texts out.
+ * Words of a title are separated by single blanks, steps of a category by " > "; all is lower case.
+ */
+void oracle_product(oracle *o, const char *item, const char *title, const char *category,
+                    const char *brand, bool is_removed, int64_t time);
+
 typedef struct oracle_row {
     char id[ORACLE_ID];
     double value;
     bool is_fill; /* lists: comes from popularity */
+    double part[ORACLE_PARTS];
 } oracle_row;
 
 /* Best first; the return value is the number of rows (at most ORACLE_ROWS). */

@@ -1,0 +1,259 @@
+/* The blend against the oracle, after every record of random small worlds: parts, scores and order,
+ * bit for bit; parts add up to the score; reasons say what is so; order of records does not show.
+ */
+#include "op/world.h"
+
+#include "operators/content.h"
+#include "operators/state.h"
+#include "operators/trend.h"
+
+enum { N_RECORDS = 60 };
+
+static const char *const names[ORACLE_PARTS] = {"usercf",     "together", "content",
+                                                "popularity", "rule",     "diversity"};
+
+static void random_options(kd_rng *rng, world_options *w)
+{
+    static const double weights[] = {0, 0.1, 0.5, 1, 2};
+    memset(w, 0, sizeof *w);
+    w->shoppers = 2 + (int)kd_rng_below(rng, 7);
+    w->items = 2 + (int)kd_rng_below(rng, 10);
+    w->times = 2 + (int)kd_rng_below(rng, 30);
+    w->step_ms = kd_rng_below(rng, 2) == 0 ? 3600000 : 3 * KD_MS_DAY; /* days go by, or do not */
+    w->forgets = kd_rng_below(rng, 3) == 0 ? 8 : 0;
+    w->catalog = 25;
+    w->has_texts = kd_rng_below(rng, 5) != 0;
+    w->sessions = kd_rng_below(rng, 2) == 0 ? 0 : 1 + (int)kd_rng_below(rng, 4);
+    oracle_options *o = &w->opt;
+    *o = (oracle_options){.links_max = 3,
+                          .idf_exponent = 1,
+                          .overlap_min = 1,
+                          .fill_weight = 0.001,
+                          .weight = {1, 1, 1, 1},
+                          .is_blended = true};
+    o->history_max = 1 + (int)kd_rng_below(rng, 8);
+    o->purchases_max = (int)kd_rng_below(rng, 4);
+    o->audience_max = 1 + (int)kd_rng_below(rng, 6);
+    o->neighbours = 1 + (int)kd_rng_below(rng, 6);
+    o->count = 1 + (int)kd_rng_below(rng, 8);
+    o->exclude = (int)kd_rng_below(rng, 3);
+    o->similarity = (int)kd_rng_below(rng, 3);
+    o->fill = kd_rng_below(rng, 2) == 0;
+    o->retention_ms =
+        kd_rng_below(rng, 2) == 0 ? 0 : w->step_ms * (1 + (int64_t)kd_rng_below(rng, 20));
+    o->usercf = weights[kd_rng_below(rng, 5)];
+    o->together = weights[kd_rng_below(rng, 5)];
+    o->content = weights[kd_rng_below(rng, 5)];
+    o->popularity = weights[kd_rng_below(rng, 5)];
+    o->diversity = kd_rng_below(rng, 3) == 0 ? weights[kd_rng_below(rng, 4)] : 0;
+    o->content_items = 1 + (int)kd_rng_below(rng, 4);
+    o->content_neighbours = 1 + (int)kd_rng_below(rng, 5);
+    o->together_audience = 1 + (int)kd_rng_below(rng, 5);
+    o->together_within_ms = w->step_ms * (int64_t)kd_rng_below(rng, 4);
+    o->trend_half_life_ms = KD_MS_DAY * (1 + (int64_t)kd_rng_below(rng, 9));
+    o->category_max = (int)kd_rng_below(rng, 3);
+    if (kd_rng_below(rng, 3) == 0) {
+        o->boosted = "i1";
+        o->boost = weights[kd_rng_below(rng, 5)];
+    }
+}
+
+static void check_parts(const kd_item *it, const oracle_row *want)
+{
+    double sum = 0;
+    uint32_t p = 0;
+    for (uint32_t k = 0; k < it->n_parts; k++)
+        sum += it->parts[k].value;
+    assert_true(sum == it->score);
+    if (want->is_fill) {
+        assert_int_equal(it->n_parts, 1);
+        assert_string_equal(it->parts[0].name, "popularity");
+        return;
+    }
+    for (int k = 0; k < ORACLE_PARTS; k++) {
+        if (want->part[k] == 0)
+            continue;
+        assert_true(p < it->n_parts);
+        assert_string_equal(it->parts[p].name, names[k]);
+        if (it->parts[p].value != want->part[k])
+            fail_msg("%s of %s: %.17g, the oracle says %.17g", names[k], want->id,
+                     it->parts[p].value, want->part[k]);
+        p++;
+    }
+    assert_int_equal(p, it->n_parts);
+}
+
+/* What can be said without knowing the world: kinds, weightiest first, no shopper's name. */
+static void check_reasons(const kd_item *it, int shoppers)
+{
+    assert_true(it->n_reasons > 0);
+    for (uint32_t k = 0; k < it->n_reasons; k++) {
+        const kd_why *why = &it->reasons[k];
+        bool is_similar = strcmp(why->kind, "similar-shoppers") == 0;
+        bool is_popular = strcmp(why->kind, "popular") == 0;
+        bool is_terms = strcmp(why->kind, "matched-terms") == 0;
+        bool is_own = strcmp(why->kind, "your-item") == 0,
+             is_both = strcmp(why->kind, "together") == 0;
+        assert_true(is_similar || is_popular || is_terms || is_own || is_both);
+        if (is_similar || is_popular || is_both)
+            assert_in_range(why->count, 1, shoppers);
+        if (is_own || is_both)
+            assert_int_equal(why->n_ids, 1);
+        if (is_terms)
+            assert_in_range(why->n_ids, 1, 3);
+        for (uint32_t j = 0; j < why->n_ids; j++)
+            assert_true(is_terms || why->ids[j].p[0] == 'i');
+    }
+}
+
+static void compare(const kd_recommender *r, kd_reader_space *space, kd_arena *arena,
+                    const oracle *o, const world_options *w, const world_record *rec, kd_ms now)
+{
+    kd_err err = {0};
+    kd_query q = {
+        .shopper_id = kd_str_of(rec->shopper), .item_id = kd_str_of(rec->item), .time = now};
+    kd_update got;
+    static oracle_row want[ORACLE_ROWS];
+    assert_int_equal(kd_recommender_answer(r, space, &q, arena, &got, NULL, &err), KD_OK);
+    int n = oracle_list(o, rec->shopper, rec->item, now, want);
+    if ((int)got.n_items != n)
+        fail_msg("%s: %u items, the oracle says %d", rec->shopper, got.n_items, n);
+    for (int k = 0; k < n; k++) {
+        const kd_item *it = &got.items[k];
+        if (kd_str_cmp(it->item_id, kd_str_of(want[k].id)) != 0)
+            fail_msg("place %d: %.*s with %.17g, the oracle says %s with %.17g", k,
+                     KD_STR_ARG(it->item_id), it->score, want[k].id, want[k].value);
+        if (it->score != want[k].value)
+            fail_msg("place %d: %s has %.17g, the oracle says %.17g", k, want[k].id, it->score,
+                     want[k].value);
+        check_parts(it, &want[k]);
+        check_reasons(it, w->shoppers + w->sessions);
+    }
+}
+
+static void test_equals_oracle(void **unused)
+{
+    (void)unused;
+    kd_rng rng;
+    kd_rng_init(&rng, world_seed());
+    for (int round = 0; round < 400; round++) {
+        world_options w;
+        random_options(&rng, &w);
+        world_record rec[N_RECORDS];
+        world_make(&rng, &w, rec, N_RECORDS);
+        kd_recommender *r = world_recommender(&w);
+        oracle *o = oracle_new(&w.opt);
+        kd_arena *arena = kd_arena_new(0);
+        kd_reader_space *space = NULL;
+        kd_err err = {0};
+        assert_int_equal(kd_reader_space_new(r, &space, &err), KD_OK);
+        kd_ms now = world_start + w.times * w.step_ms;
+        for (int k = 0; k < N_RECORDS; k++) {
+            kd_applied applied;
+            assert_int_equal(kd_recommender_apply(r, world_rec(&rec[k]), &applied, &err), KD_OK);
+            assert_int_equal(kd_recommender_prepare(r, &err), KD_OK);
+            world_feed_oracle(o, &rec[k], applied.refused);
+            const kd_state *s = kd_recommender_state(r);
+            assert_true(kd_state_sane(s));
+            if (s->trend != NULL)
+                assert_true(kd_trend_sane(s->trend, &s->items));
+            if (s->content != NULL)
+                assert_true(kd_content_sane(s->content));
+            if (rec[k].rec.type <= KD_PURCHASE)
+                compare(r, space, arena, o, &w, &rec[k], now);
+            kd_arena_reset(arena);
+        }
+        kd_arena_free(arena);
+        kd_reader_space_free(space);
+        kd_recommender_free(r);
+        oracle_free(o);
+    }
+}
+
+/* The first event of an unknown shopper has an answer; a product is reachable from its first
+ * catalogue record, before anybody has touched it. */
+static void test_cold_start(void **unused)
+{
+    (void)unused;
+    world_options w = {.has_texts = true};
+    w.opt = (oracle_options){.overlap_min = 1,
+                             .fill_weight = 0.001,
+                             .weight = {1, 1, 1, 1},
+                             .history_max = 10,
+                             .purchases_max = 5,
+                             .audience_max = 10,
+                             .neighbours = 5,
+                             .count = 5,
+                             .exclude = ORACLE_SEEN,
+                             .is_blended = true,
+                             .usercf = 1,
+                             .content = 1,
+                             .popularity = 0.1,
+                             .content_items = 3,
+                             .content_neighbours = 5,
+                             .together_audience = 5,
+                             .trend_half_life_ms = KD_MS_DAY};
+    kd_recommender *r = world_recommender(&w);
+    kd_reader_space *space = NULL;
+    kd_arena *arena = kd_arena_new(0);
+    kd_err err = {0};
+    kd_applied applied;
+    assert_int_equal(kd_reader_space_new(r, &space, &err), KD_OK);
+    static const char *const titles[] = {"oak desk", "red lamp", "red lamp 1.5m"};
+    for (int k = 0; k < 3; k++) {
+        kd_record rec;
+        char id[8];
+        snprintf(id, sizeof id, "i%d", k);
+        kd_record_init(&rec, KD_CATALOG);
+        rec.item_id = kd_str_of(id);
+        rec.title = kd_str_of(titles[k]);
+        rec.time = rec.ts = world_start;
+        assert_int_equal(kd_recommender_apply(r, &rec, &applied, &err), KD_OK);
+    }
+    kd_record view;
+    kd_record_init(&view, KD_BROWSE);
+    view.user_id = kd_str_of("u0");
+    view.item_id = kd_str_of("i1");
+    view.time = view.ts = world_start;
+    assert_int_equal(kd_recommender_apply(r, &view, &applied, &err), KD_OK);
+    assert_int_equal(kd_recommender_prepare(r, &err), KD_OK);
+    kd_query q = {.shopper_id = view.user_id, .item_id = view.item_id, .time = view.time};
+    kd_update got;
+    assert_int_equal(kd_recommender_answer(r, space, &q, arena, &got, NULL, &err), KD_OK);
+    assert_int_equal(got.n_items, 1);
+    assert_int_equal(kd_str_cmp(got.items[0].item_id, kd_str_of("i2")), 0);
+    assert_string_equal(got.items[0].parts[0].name, "content");
+    assert_string_equal(got.items[0].reasons[0].kind, "your-item");
+    assert_string_equal(got.items[0].reasons[1].kind, "matched-terms");
+    assert_int_equal(got.items[0].reasons[1].n_ids, 2);
+    kd_arena_free(arena);
+    kd_reader_space_free(space);
+    kd_recommender_free(r);
+}
+
+static void test_bad_rules(void **unused)
+{
+    (void)unused;
+    static const char *const bad[] = {"brand:acme",   "acme=2",       "brand:=2",  "item:x=-1",
+                                      "category:/=2", "brand:a=1.5x", "item:x=nan"};
+    kd_err err = {0};
+    for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
+        kd_opt_values v = {0};
+        kd_recommender *r = NULL;
+        assert_int_equal(kd_opt_values_add(&v, kd_recommender_opts(), &err), KD_OK);
+        world_set(&v, "rules.boost", "%s", bad[k]);
+        assert_int_equal(kd_recommender_new(&v, &r, &err), KD_ECONFIG);
+        assert_non_null(strstr(err.msg, "rules.boost"));
+        kd_opt_values_dispose(&v);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_equals_oracle),
+        cmocka_unit_test(test_cold_start),
+        cmocka_unit_test(test_bad_rules),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
