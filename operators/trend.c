@@ -138,11 +138,8 @@ static void collect(kd_trend *t, const kd_ids *items)
     t->is_stale = false;
 }
 
-void kd_trend_settle(kd_trend *t, const kd_ids *items)
+static void settle(kd_trend *t, const kd_ids *items)
 {
-    if (!t->is_changed && !t->is_stale)
-        return;
-    t->is_changed = false;
     uint32_t n = 0, over = 0;
     for (uint32_t k = 0; k < t->n_set && !t->is_stale; k++) { /* nearly in order already */
         uint32_t item = t->set[k], at = n;
@@ -164,6 +161,15 @@ void kd_trend_settle(kd_trend *t, const kd_ids *items)
     t->n_top = over < KD_TREND_TOP ? over : KD_TREND_TOP;
 }
 
+void kd_trend_settle(kd_trend *t, const kd_ids *items)
+{
+    if (!t->is_changed && !t->is_stale)
+        return;
+    t->is_changed = false;
+    settle(t, items);
+    t->greatest = t->n_set > 0 ? t->score[t->set[0]] : 0;
+}
+
 bool kd_trend_sane(const kd_trend *t, const kd_ids *items)
 {
     for (uint32_t i = 0; i < t->cap_score; i++) {
@@ -176,6 +182,8 @@ bool kd_trend_sane(const kd_trend *t, const kd_ids *items)
             return false;
         }
     }
+    if (t->is_changed || t->is_stale)
+        return true;
     uint32_t positive = 0;
     for (uint32_t i = 0; i < t->cap_score; i++) {
         uint32_t before = 0;
@@ -188,5 +196,5 @@ bool kd_trend_sane(const kd_trend *t, const kd_ids *items)
         }
     }
     uint32_t most = positive < KD_TREND_TOP ? positive : KD_TREND_TOP;
-    return t->is_changed || t->is_stale || t->n_top == most;
+    return t->n_top == most;
 }

@@ -29,7 +29,7 @@ typedef struct kd_trend {
     uint32_t weight[KD_TREND_DAYS];
     uint32_t set[KD_TREND_SET]; /* every item with a score over `rest`, and some more */
     uint32_t n_set, n_top;      /* the first n_top of it are the top */
-    uint64_t rest;
+    uint64_t rest, greatest; /* greatest: the top's first score */
     bool is_stale, is_changed;
 } kd_trend;
 
@@ -46,12 +46,13 @@ void kd_trend_move(kd_trend *t, uint32_t item, kd_ms before, kd_ms after);
 /* Brings the top up to date; `items` decides equal scores. */
 void kd_trend_settle(kd_trend *t, const kd_ids *items);
 
-/* trend(item) as a share of the greatest one, in [0, 1]. */
+/* trend(item) as a share of the greatest one, in [0, 1], as of kd_trend_settle. */
 static inline double kd_trend_share(const kd_trend *t, uint32_t item)
 {
-    return item < t->cap_score && t->score[item] > 0
-               ? (double)t->score[item] / (double)t->score[t->set[0]]
-               : 0;
+    uint64_t score = item < t->cap_score ? t->score[item] : 0;
+    if (score == 0 || t->greatest == 0)
+        return 0;
+    return score < t->greatest ? (double)score / (double)t->greatest : 1;
 }
 
 /* Slow twin of I2. */

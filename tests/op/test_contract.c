@@ -60,6 +60,20 @@ static const row rows[] = {
       .opt = {ORDINARY, .history_max = 10, .purchases_max = 5, .audience_max = 20, .neighbours = 10,
               .count = 5, .exclude = ORACLE_PURCHASED, .similarity = ORACLE_VSKNN, .fill = true,
               .half_life_ms = 600000}}},
+    {"blend with texts",
+     {.shoppers = 8,
+      .items = 14,
+      .times = 40,
+      .sessions = 3,
+      .step_ms = 7200000,
+      .forgets = 4,
+      .catalog = 20,
+      .has_texts = true,
+      .opt = {ORDINARY, .history_max = 10, .purchases_max = 5, .audience_max = 20, .neighbours = 10,
+              .count = 5, .exclude = ORACLE_PURCHASED, .fill = true, .is_blended = true,
+              .usercf = 1, .together = 0.5, .content = 0.5, .popularity = 0.2, .diversity = 0.1,
+              .content_items = 3, .content_neighbours = 4, .together_audience = 4,
+              .together_within_ms = 7200000, .trend_half_life_ms = KD_MS_DAY}}},
 };
 
 enum { N_RECORDS = 120, N_ROWS = sizeof rows / sizeof *rows };
@@ -72,6 +86,7 @@ static void apply_all(kd_recommender *r, world_record *rec, int n)
         assert_int_equal(kd_recommender_apply(r, world_rec(&rec[k]), &applied, &err), KD_OK);
         assert_true(kd_state_sane(kd_recommender_state(r)));
     }
+    assert_int_equal(kd_recommender_prepare(r, NULL), KD_OK);
 }
 
 /* Every shopper's list, as bytes. */
