@@ -229,6 +229,8 @@ void kd_state_catalog_drop(kd_state *s)
         kd_slab_release(s->catalog_text, it->catalog, it->catalog_bytes);
         it->catalog = it->catalog_bytes = 0;
         kd_popularity_hide(s, i, false);
+        if (s->content != NULL)
+            kd_content_drop(s->content, i);
         kd_state_item_unref(s, i);
     }
 }

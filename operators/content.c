@@ -147,6 +147,23 @@ kd_rc kd_content_set(kd_content *x, uint32_t item, const kd_product *p, kd_err *
     return KD_OK;
 }
 
+void kd_content_drop(kd_content *x, uint32_t item)
+{
+    if (item >= x->cap_items)
+        return;
+    kd_content_item *it = &x->item[item];
+    it->is_hidden = false;
+    kd_slab_release(x->lists, it->list, x->opt.neighbours * sizeof(kd_alike));
+    it->list = it->n_list = 0;
+    it->bar = 0;
+    if (!kd_tfidf_remove(x->tfidf, item))
+        return;
+    it->gen++;
+    it->category = it->brand = KD_NO_SLOT;
+    it->norm = 0;
+    x->owed += x->opt.drift > 0 ? 1 / x->opt.drift : INFINITY;
+}
+
 /* -- likeness --------------------------------------------------------------------------------- */
 
 double kd_content_cosine(const kd_content *x, uint32_t a, uint32_t b)

@@ -89,6 +89,8 @@ void kd_content_free(kd_content *x);
 
 /* Takes in a product's newest version. KD_ENOMEM leaves all as it was. */
 KD_CHECK kd_rc kd_content_set(kd_content *x, uint32_t item, const kd_product *p, kd_err *err);
+/* The catalogue says nothing of the product any more, not even that it was removed. */
+void kd_content_drop(kd_content *x, uint32_t item);
 /* Brings the lists up to date, as far as they are due. KD_ENOMEM: some are still due. */
 KD_CHECK kd_rc kd_content_settle(kd_content *x, kd_err *err);
 /* Every list anew. */

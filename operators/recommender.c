@@ -33,7 +33,7 @@ struct kd_recommender {
     uint32_t count;
     double fill_weight;
     bool is_blended;
-    bool has_asked; /* an event came since the last kd_recommender_prepare */
+    bool has_events, has_products; /* came since the last kd_recommender_prepare */
     kd_blend_options blend;
     kd_rules *rules;
     kd_popular popular[N_POPULAR];
@@ -374,12 +374,14 @@ kd_rc kd_recommender_apply(kd_recommender *r, const kd_record *rec, kd_applied *
 {
     *out = (kd_applied){0};
     r->tidy_due += 2;
-    if (rec->type == KD_CATALOG)
+    if (rec->type == KD_CATALOG) {
+        r->has_products = true;
         return kd_state_catalog(r->state, rec, out, err);
+    }
     kd_str shopper = kd_recommender_shopper(r, rec);
     if (shopper.p == NULL)
         return kd_bad(err, KD_REASON_NO_SHOPPER, "the record names no shopper");
-    r->has_asked = true;
+    r->has_events = true;
     if (rec->type != KD_FORGET) {
         kd_state_limit(r->state);
         return kd_state_interact(r->state, shopper, session_of(r, rec), rec->item_id, rec->action,
@@ -416,10 +418,11 @@ kd_rc kd_recommender_prepare(kd_recommender *r, kd_err *err)
         kd_active_settle(s);
     if (s->trend != NULL)
         kd_trend_settle(s->trend, &s->items);
-    /* While nobody asks, as in the loading of a catalogue, what is due to lists gathers. */
-    if (s->content != NULL && r->has_asked)
+    /* While products come and nobody asks, as in the loading of a catalogue, what is due gathers.
+     */
+    if (s->content != NULL && (r->has_events || !r->has_products))
         KD_TRY(kd_content_settle(s->content, err));
-    r->has_asked = false;
+    r->has_events = r->has_products = false;
     if (r->blend.rules != NULL)
         kd_rules_resolve(r->rules, s);
     kd_state_tidy(r->state, r->tidy_due);

@@ -13,6 +13,7 @@
 
 #include "operators/popularity.h"
 #include "operators/saver_internal.h"
+#include "operators/trend.h"
 
 enum {
     RANGE = 16 * 1024 * 1024, /* postings that are sorted at once, 16 bytes each */
@@ -390,6 +391,22 @@ static kd_rc build_audiences(loader *l, kd_err *err)
     return rc;
 }
 
+/* What is popular now, counted anew from the histories. */
+static kd_rc build_trend(kd_state *s, kd_err *err)
+{
+    if (s->item_cap > 0)
+        KD_TRY(kd_trend_room(s->trend, s->item_cap - 1, err));
+    if (s->state_time != KD_MS_NONE)
+        kd_trend_advance(s->trend, s->state_time);
+    for (uint32_t u = 0; u < s->hist.cap; u++) {
+        kd_entries e = kd_entries_of(&s->hist, u);
+        for (uint32_t k = 0; k < e.n; k++)
+            if ((e.word[k] & KD_REP) != 0)
+                kd_trend_move(s->trend, kd_word_item(e.word[k]), KD_MS_NONE, kd_entry_time(&e, k));
+    }
+    return KD_OK;
+}
+
 /* -- all of it --------------------------------------------------------------------------------- */
 
 static kd_rc load_blocks(loader *l, const kd_block_source *from, const kd_load_options *o,
@@ -423,6 +440,10 @@ kd_rc kd_state_load(kd_state *s, uint32_t version, const kd_block_source *from,
     kd_buf_dispose(&room);
     if (rc == KD_OK)
         rc = build_audiences(&l, err);
+    if (rc == KD_OK && s->trend != NULL)
+        rc = build_trend(s, err);
+    if (rc == KD_OK && s->content != NULL)
+        rc = kd_state_catalog_read(s, err);
     free(l.slot);
     free(l.count);
     if (rc == KD_OK)

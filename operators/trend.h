@@ -29,7 +29,7 @@ typedef struct kd_trend {
     uint32_t weight[KD_TREND_DAYS];
     uint32_t set[KD_TREND_SET]; /* every item with a score over `rest`, and some more */
     uint32_t n_set, n_top;      /* the first n_top of it are the top */
-    uint64_t rest, greatest; /* greatest: the top's first score */
+    uint64_t rest, greatest;    /* greatest: the top's first score */
     bool is_stale, is_changed;
 } kd_trend;
 

@@ -41,6 +41,18 @@ static const world_options worlds[] = {
      .catalog = 2,
      .opt = {ORDINARY, .history_max = 30, .purchases_max = 9, .audience_max = 50, .neighbours = 10,
              .count = 5, .exclude = ORACLE_NONE, .fill = true}},
+    {.shoppers = 8,
+     .items = 14,
+     .times = 40,
+     .step_ms = 7200000,
+     .forgets = 4,
+     .catalog = 20,
+     .has_texts = true,
+     .opt = {ORDINARY, .history_max = 10, .purchases_max = 5, .audience_max = 20, .neighbours = 10,
+             .count = 5, .exclude = ORACLE_PURCHASED, .fill = true, .is_blended = true, .usercf = 1,
+             .together = 0.5, .content = 0.5, .popularity = 0.2, .content_items = 3,
+             .content_neighbours = 4, .together_audience = 4, .together_within_ms = 7200000,
+             .trend_half_life_ms = KD_MS_DAY}},
 };
 enum { N_WORLDS = sizeof worlds / sizeof *worlds, N_RECORDS = 300 };
 
