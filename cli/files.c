@@ -54,3 +54,13 @@ kd_rc kd_files_open_as(kd_arena *arena, const kd_flag *flags, const char *name, 
         *out_now = latest;
     return KD_OK;
 }
+
+kd_rc kd_files_why(const kd_flag *flags, kd_terminal_options *table, kd_err *err)
+{
+    const char *lang = kd_flag_value(flags, "lang");
+    if (lang != NULL && strcmp(lang, "en") != 0 && strcmp(lang, "zh") != 0)
+        return kd_fail(err, KD_ECONFIG, "--lang: \"%s\" is not en or zh", lang);
+    table->has_why = kd_flag_given(flags, "why");
+    table->language = lang != NULL && strcmp(lang, "zh") == 0 ? KD_WHY_CHINESE : KD_WHY_ENGLISH;
+    return KD_OK;
+}

@@ -20,6 +20,8 @@ static const char help[] =
     "  --out FILE|-            updates as JSON lines (.jsonl, or - for standard output) or Avro "
     "(.avro)\n"
     "  --table                 a readable table on standard output instead\n"
+    "  --why                   with --table: why each item is listed (needs `blend`)\n"
+    "  --lang en|zh            language of these sentences (default en)\n"
     "  --dead-letters FILE     bad records as JSON lines\n"
     "  --similar FILE          neighbour lists that changed, as JSON lines (.jsonl) or Avro "
     "(.avro)\n"
@@ -78,7 +80,9 @@ static kd_rc open_sinks(replay *x, const kd_flag *flags, kd_err *err)
                                   .width =
                                       columns == NULL ? 0 : (uint32_t)strtoul(columns, NULL, 10),
                                   .colour = isatty(STDOUT_FILENO) == 1};
-        rc = kd_terminal_sink_new(&to, &list[n++], err);
+        rc = kd_files_why(flags, &to, err);
+        if (rc == KD_OK)
+            rc = kd_terminal_sink_new(&to, &list[n++], err);
     }
     if (rc == KD_OK && out != NULL)
         rc = ends_with(out, ".avro") ? kd_container_sink_new(out, KD_OUT_UPDATE, &list[n++], err)
@@ -218,6 +222,8 @@ static int run_replay(replay *x, int argc, char **argv, kd_err *err)
         {.name = "in", .has_value = true, .many = true},
         {.name = "map", .has_value = true},
         {.name = "out", .has_value = true},
+        {.name = "why"},
+        {.name = "lang", .has_value = true},
         {.name = "table"},
         {.name = "dead-letters", .has_value = true},
         {.name = "receipts", .has_value = true},

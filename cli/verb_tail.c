@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/files.h"
 #include "consumers/kafka_tail.h"
 #include "schemas/json.h"
 #include "sinks/sinks.h"
@@ -13,6 +14,9 @@
 static const char help[] =
     "usage: kindred tail TOPIC [flags]\n\n"
     "  --json                  one JSON object a line: partition, offset, timestamp, key, value\n"
+    "  --why                   below each list, why its items are there (needs `blend` with "
+    "reasons)\n"
+    "  --lang en|zh            language of these sentences (default en)\n"
     "  --from beginning|end    (default end)\n"
     "  --max N                 stop after N messages\n"
     "  --until-end             stop at the end that the topic had at the start\n\n"
@@ -59,6 +63,8 @@ static bool print_row(tail *t, const kd_tail_message *m, const char *name)
                          NULL) != KD_OK)
         return false;
     kd_terminal_row(&t->table, &u, &t->line);
+    if (t->table.has_why)
+        kd_terminal_why(&t->table, &u, &t->line);
     return true;
 }
 
@@ -127,6 +133,8 @@ static int verb_tail(const kd_verb *verb, int argc, char **argv, kd_err *err)
                        {.name = "from", .has_value = true},
                        {.name = "max", .has_value = true},
                        {.name = "until-end"},
+                       {.name = "why"},
+                       {.name = "lang", .has_value = true},
                        {0}};
     tail t = {.arena = kd_arena_new(0), .max = -1};
     const char **rest = NULL, *columns = getenv("COLUMNS");
@@ -150,6 +158,8 @@ static int verb_tail(const kd_verb *verb, int argc, char **argv, kd_err *err)
         t.arena = kd_arena_new(0);
         if (rc == KD_OK && t.arena == NULL)
             rc = kd_fail(err, KD_ENOMEM, "no memory");
+        if (rc == KD_OK)
+            rc = kd_files_why(flags, &t.table, err);
         if (rc == KD_OK)
             rc = read_topic(&t, flags, topic, err);
         kd_arena_free(words);

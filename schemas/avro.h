@@ -38,7 +38,7 @@ void kd_update_encode(const kd_update *u, kd_buf *out);
 void kd_record_encode(const kd_record *r, kd_buf *out);
 void kd_out_encode(const kd_out *o, kd_buf *out);
 
-/* The body of an update that was written with this build's schema (reasons are read over). Strings
+/* The body of an update that was written with this build's schema. Strings
  * borrow from the bytes, lists live in `a`. KD_EDATA otherwise. */
 KD_CHECK kd_rc kd_update_decode(const void *p, size_t n, kd_arena *a, kd_update *out, kd_err *err);
 

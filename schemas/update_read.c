@@ -64,23 +64,48 @@ static bool read_parts(kd_cursor *c, kd_arena *a, kd_item *it)
     return c->fault == NULL;
 }
 
-/* Reasons are read over: a table does not show them. */
-static bool skip_reasons(kd_cursor *c)
+/* The ids of a reason, which may come in several blocks. */
+static bool read_ids(kd_cursor *c, kd_arena *a, kd_why *why)
 {
-    int64_t n, m, branch, count;
-    kd_str s;
+    int64_t n;
     while (read_block(c, &n) && n > 0) {
-        for (int64_t k = 0; k < n; k++) {
-            if (!read_str(c, &s))
+        kd_str *ids = kd_arena_calloc(a, why->n_ids + (size_t)n, sizeof *ids);
+        if (ids == NULL)
+            return kd_cursor_fault(c, KD_REASON_TOO_LARGE, "no room for a reason");
+        for (uint32_t k = 0; k < why->n_ids; k++)
+            ids[k] = why->ids[k];
+        why->ids = ids;
+        for (int64_t k = 0; k < n; k++)
+            if (!read_str(c, &ids[why->n_ids++]))
                 return false;
-            while (read_block(c, &m) && m > 0)
-                for (int64_t i = 0; i < m; i++)
-                    if (!read_str(c, &s))
-                        return false;
-            if (c->fault != NULL || !kd_cursor_long(c, &branch) ||
-                (branch == 1 && !kd_cursor_long(c, &count)))
+    }
+    return c->fault == NULL;
+}
+
+static bool read_reason(kd_cursor *c, kd_arena *a, kd_why *why)
+{
+    int64_t branch;
+    *why = (kd_why){.kind = read_name(c, a), .count = -1};
+    if (why->kind == NULL || !read_ids(c, a, why) || !kd_cursor_long(c, &branch))
+        return false;
+    if (branch != 0 && branch != 1)
+        return kd_cursor_fault(c, KD_REASON_DECODE, "no such branch of a union");
+    return branch == 0 || kd_cursor_long(c, &why->count);
+}
+
+static bool read_reasons(kd_cursor *c, kd_arena *a, kd_item *it)
+{
+    int64_t n;
+    while (read_block(c, &n) && n > 0) {
+        kd_why *reasons = kd_arena_calloc(a, it->n_reasons + (size_t)n, sizeof *reasons);
+        if (reasons == NULL)
+            return kd_cursor_fault(c, KD_REASON_TOO_LARGE, "no room for reasons");
+        for (uint32_t k = 0; k < it->n_reasons; k++)
+            reasons[k] = it->reasons[k];
+        it->reasons = reasons;
+        for (int64_t k = 0; k < n; k++)
+            if (!read_reason(c, a, &reasons[it->n_reasons++]))
                 return false;
-        }
     }
     return c->fault == NULL;
 }
@@ -98,7 +123,7 @@ static bool read_items(kd_cursor *c, kd_arena *a, kd_update *u)
         for (int64_t k = 0; k < n; k++) {
             kd_item *it = &items[u->n_items];
             if (!read_str(c, &it->item_id) || !kd_cursor_double(c, &it->score) ||
-                !read_parts(c, a, it) || !skip_reasons(c))
+                !read_parts(c, a, it) || !read_reasons(c, a, it))
                 return false;
             u->n_items++;
         }

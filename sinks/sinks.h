@@ -25,6 +25,9 @@ KD_CHECK kd_rc kd_jsonl_sink_new(const char *path, uint32_t take, kd_sink **out,
 KD_CHECK kd_rc kd_container_sink_new(const char *path, kd_out_type type, kd_sink **out,
                                      kd_err *err);
 
+/* The languages of sentences. */
+typedef enum kd_why_language { KD_WHY_ENGLISH, KD_WHY_CHINESE } kd_why_language;
+
 /* A readable table of updates on a stream; `title_of` (nullable) gives an item's title. Columns are
  * counted as a terminal shows them: East Asian wide characters take two. */
 typedef struct kd_terminal_options {
@@ -32,6 +35,8 @@ typedef struct kd_terminal_options {
     uint32_t width; /* columns; 0 = 100 */
     uint32_t items; /* shown of each list; 0 = 3 */
     bool colour;
+    bool has_why; /* below each row, a line for each item: why it is there */
+    kd_why_language language;
     kd_str (*title_of)(void *arg, kd_str item_id);
     void *title_arg;
 } kd_terminal_options;
@@ -39,6 +44,11 @@ KD_CHECK kd_rc kd_terminal_sink_new(const kd_terminal_options *o, kd_sink **out,
 /* The table's heading and one row, appended to `out`; what the sink writes, for others to use. */
 void kd_terminal_heading(const kd_terminal_options *o, kd_buf *out);
 void kd_terminal_row(const kd_terminal_options *o, const kd_update *u, kd_buf *out);
+/* Why the items of an update are listed: a line each, sentences in o->language. */
+void kd_terminal_why(const kd_terminal_options *o, const kd_update *u, kd_buf *out);
+/* Appends s in at most `max` columns, safe for a terminal, cut with an ellipsis; returns the
+ * columns used. */
+uint32_t kd_terminal_text(kd_buf *out, kd_str s, uint32_t max);
 /* Columns that n bytes of UTF-8 take on a terminal. */
 uint32_t kd_terminal_columns(const char *p, size_t n);
 

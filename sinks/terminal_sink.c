@@ -70,7 +70,7 @@ uint32_t kd_terminal_columns(const char *p, size_t n)
 
 /* Appends s in at most `max` columns, control characters as spaces (a title must not steer the
  * terminal), cut with an ellipsis. Returns the columns used. */
-static uint32_t add_text(kd_buf *out, kd_str s, uint32_t max)
+uint32_t kd_terminal_text(kd_buf *out, kd_str s, uint32_t max)
 {
     bool is_cut = kd_terminal_columns(s.p, s.n) > max;
     uint32_t used = 0, room = is_cut ? max - 1 : max;
@@ -119,7 +119,7 @@ void kd_terminal_row(const kd_terminal_options *o, const kd_update *u, kd_buf *o
     time[10] = ' ';
     kd_buf_add(out, time + 5, TIME_WIDTH); /* month, day, hour, minute */
     kd_buf_adds(out, "  ");
-    pad(out, add_text(out, u->shopper_id, SHOPPER_WIDTH), SHOPPER_WIDTH);
+    pad(out, kd_terminal_text(out, u->shopper_id, SHOPPER_WIDTH), SHOPPER_WIDTH);
     uint32_t n = o->items == 0 ? DEFAULT_ITEMS : o->items;
     n = n < u->n_items ? n : u->n_items;
     uint32_t room = width_of(o) - TIME_WIDTH - SHOPPER_WIDTH - 2;
@@ -133,7 +133,7 @@ void kd_terminal_row(const kd_terminal_options *o, const kd_update *u, kd_buf *o
         bool is_popular = it->n_parts == 1 && strcmp(it->parts[0].name, "popularity") == 0;
         int w = snprintf(score, sizeof score, is_popular ? "~" : "%.2f", it->score);
         kd_buf_adds(out, "  ");
-        uint32_t used = 2 + add_text(out, title, each - 4 - (uint32_t)w);
+        uint32_t used = 2 + kd_terminal_text(out, title, each - 4 - (uint32_t)w);
         kd_buf_adds(out, o->colour ? " \x1b[2m" : " ");
         kd_buf_adds(out, score);
         kd_buf_adds(out, o->colour ? "\x1b[0m" : "");
@@ -180,6 +180,8 @@ static kd_rc write_one(kd_sink *s, const kd_out *out, kd_err *err)
     terminal_sink *t = (terminal_sink *)s;
     if (out->type == KD_OUT_UPDATE)
         kd_terminal_row(&t->opt, out->update, &t->buf);
+    if (out->type == KD_OUT_UPDATE && t->opt.has_why)
+        kd_terminal_why(&t->opt, out->update, &t->buf);
     s->written++;
     return t->buf.n > 64 * 1024 ? write_out(t, err) : KD_OK;
 }

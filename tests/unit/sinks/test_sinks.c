@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "schemas/avro.h"
 #include "schemas/container.h"
 #include "sinks/sinks.h"
 
@@ -217,6 +218,45 @@ static void test_rows_keep_their_width(void **unused)
     }
 }
 
+/* Reasons go through Avro and come out as sentences, in both languages; unknown kinds show. */
+static void test_why(void **unused)
+{
+    (void)unused;
+    kd_str own = kd_str_of("lamp\x1b[2J"), terms[] = {kd_str_of("oak"), kd_str_of("\xE7\x81\xAF")};
+    kd_why why[] = {{"similar-shoppers", &own, 1, 4}, {"similar-shoppers", NULL, 0, 1},
+                    {"together", &own, 1, 1},         {"your-item", &own, 1, -1},
+                    {"matched-terms", terms, 2, -1},  {"popular", NULL, 0, 87},
+                    {"moon-phase", NULL, 0, -1}};
+    kd_item items[] = {item_of("i1", 1.5, "usercf"), item_of("i2", 0.5, "content")};
+    items[0].reasons = why;
+    items[0].n_reasons = sizeof why / sizeof *why;
+    kd_update u = update_of(items, 2, 1), back;
+    kd_buf avro = {0}, text = {0};
+    kd_arena *a = kd_arena_new(0);
+    kd_update_encode(&u, &avro);
+    assert_int_equal(kd_update_decode(avro.p, avro.n, a, &back, NULL), KD_OK);
+    assert_int_equal(back.items[0].n_reasons, items[0].n_reasons);
+    assert_int_equal(back.items[1].n_reasons, 0);
+    kd_terminal_options o = {.has_why = true};
+    kd_terminal_why(&o, &back, &text);
+    kd_buf_addc(&text, '\0');
+    assert_string_equal(text.p, "     1. i1: 4 shoppers who have lamp [2J like you have it; "
+                                "1 shopper similar to you has it; "
+                                "1 shopper took it together with your lamp [2J; "
+                                "it resembles your lamp [2J; both say oak, \xE7\x81\xAF; "
+                                "87 shoppers have it; moon-phase\n"
+                                "     2. i2: content 0.500\n");
+    kd_buf_clear(&text);
+    o.language = KD_WHY_CHINESE;
+    kd_terminal_why(&o, &back, &text);
+    kd_buf_addc(&text, '\0');
+    assert_non_null(strstr(text.p, "4 位和您一样选了 lamp [2J 的顾客也选了它；"));
+    assert_non_null(strstr(text.p, "共同的词：oak、\xE7\x81\xAF；共有 87 位顾客选了它"));
+    kd_buf_dispose(&avro);
+    kd_buf_dispose(&text);
+    kd_arena_free(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +267,7 @@ int main(void)
         cmocka_unit_test(test_tee_with_a_full_sink),
         cmocka_unit_test(test_columns),
         cmocka_unit_test(test_rows_keep_their_width),
+        cmocka_unit_test(test_why),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
