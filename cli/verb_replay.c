@@ -23,6 +23,8 @@ static const char help[] =
     "  --why                   with --table: why each item is listed (needs `blend`)\n"
     "  --lang en|zh            language of these sentences (default en)\n"
     "  --dead-letters FILE     bad records as JSON lines\n"
+    "  --needs FILE            what shoppers are looking for, when it changes, likewise (needs "
+    "`content: on`)\n"
     "  --similar FILE          neighbour lists that changed, as JSON lines (.jsonl) or Avro "
     "(.avro)\n"
     "  --receipts FILE         who was forgotten (null updates) and the receipts, as JSON lines\n"
@@ -65,7 +67,7 @@ static kd_rc parse_speed(const char *text, double *out, kd_err *err)
 
 static kd_rc open_sinks(replay *x, const kd_flag *flags, kd_err *err)
 {
-    kd_sink *list[6] = {NULL};
+    kd_sink *list[7] = {NULL};
     uint32_t n = 0;
     const char *out = kd_flag_value(flags, "out"), *dead = kd_flag_value(flags, "dead-letters");
     const char *receipts = kd_flag_value(flags, "receipts");
@@ -91,6 +93,10 @@ static kd_rc open_sinks(replay *x, const kd_flag *flags, kd_err *err)
         rc = ends_with(similar, ".avro")
                  ? kd_container_sink_new(similar, KD_OUT_SIMILAR, &list[n++], err)
                  : kd_jsonl_sink_new(similar, KD_TAKE_SIMILAR, &list[n++], err);
+    const char *needs = kd_flag_value(flags, "needs");
+    if (rc == KD_OK && needs != NULL)
+        rc = ends_with(needs, ".avro") ? kd_container_sink_new(needs, KD_OUT_NEEDS, &list[n++], err)
+                                       : kd_jsonl_sink_new(needs, KD_TAKE_NEEDS, &list[n++], err);
     if (rc == KD_OK && dead != NULL)
         rc = kd_jsonl_sink_new(dead, KD_TAKE_DEAD_LETTERS, &list[n++], err);
     if (rc == KD_OK && receipts != NULL)
@@ -114,6 +120,11 @@ static kd_rc open_all(replay *x, const kd_flag *flags, kd_err *err)
     kd_pipeline_options po = kd_config_pipeline(v);
     po.max_dead_letters = max_dead;
     po.similar_count = 0;
+    po.has_needs = kd_flag_value(flags, "needs") != NULL;
+    if (po.has_needs && kd_opt_int(v, "content") == 0)
+        return kd_fail(err, KD_ECONFIG,
+                       "--needs: they come from the catalogue's texts, add "
+                       "--set content=on");
     if (kd_flag_value(flags, "similar") != NULL)
         po.similar_count = (uint32_t)kd_opt_int(v, "similar.count");
     KD_TRY(kd_pipeline_new(&po, x->source, x->rec, x->sink, &x->pipeline, err));
@@ -156,6 +167,8 @@ static void print_totals(const replay *x, int64_t elapsed_ms)
     print_row("events answered by a later", c->coalesced);
     print_row("  of them over the rate", c->over_rate);
     print_row("updates", c->updates);
+    if (c->needs > 0)
+        print_row("shoppers' needs", c->needs);
     if (c->similar > 0) {
         print_row("neighbour lists", c->similar);
         print_row("  others looked at again", c->similar_fanout);
@@ -228,6 +241,7 @@ static int run_replay(replay *x, int argc, char **argv, kd_err *err)
         {.name = "dead-letters", .has_value = true},
         {.name = "receipts", .has_value = true},
         {.name = "similar", .has_value = true},
+        {.name = "needs", .has_value = true},
         {.name = "snapshot", .has_value = true},
         {.name = "max-dead-letters", .has_value = true},
         {.name = "now", .has_value = true},

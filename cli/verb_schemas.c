@@ -18,10 +18,15 @@ typedef struct row {
 } row;
 
 static const row rows[] = {
-    {"topics.browse", KD_SCHEMA_BROWSE},          {"topics.purchase", KD_SCHEMA_PURCHASE},
-    {"topics.catalog", KD_SCHEMA_CATALOG},        {"topics.forget", KD_SCHEMA_FORGET},
-    {"topics.recommendations", KD_SCHEMA_UPDATE}, {"topics.dead-letters", KD_SCHEMA_DEAD_LETTER},
-    {"topics.receipts", KD_SCHEMA_RECEIPT},       {"topics.similar", KD_SCHEMA_SIMILAR},
+    {"topics.browse", KD_SCHEMA_BROWSE},
+    {"topics.purchase", KD_SCHEMA_PURCHASE},
+    {"topics.catalog", KD_SCHEMA_CATALOG},
+    {"topics.forget", KD_SCHEMA_FORGET},
+    {"topics.recommendations", KD_SCHEMA_UPDATE},
+    {"topics.dead-letters", KD_SCHEMA_DEAD_LETTER},
+    {"topics.receipts", KD_SCHEMA_RECEIPT},
+    {"topics.similar", KD_SCHEMA_SIMILAR},
+    {"topics.needs", KD_SCHEMA_NEEDS},
 };
 
 static kd_rc one(kd_registry *r, const char *topic, kd_schema_id schema, bool is_check,

@@ -31,6 +31,7 @@ static const topic topics[] = {
     {"topics.recommendations", false, true, {"cleanup.policy", "compact"}},
     {"topics.dead-letters", false, false, {NULL}},
     {"topics.similar", false, true, {"cleanup.policy", "compact"}},
+    {"topics.needs", false, true, {"cleanup.policy", "compact"}},
     {"topics.receipts", false, false, {"retention.ms", "-1"}},
 };
 enum { N_TOPICS = sizeof topics / sizeof *topics };

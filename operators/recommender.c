@@ -10,6 +10,7 @@
 #include "operators/active.h"
 #include "operators/blend.h"
 #include "operators/content.h"
+#include "operators/needs.h"
 #include "operators/popularity.h"
 #include "operators/saver.h"
 #include "operators/state_internal.h"
@@ -36,6 +37,7 @@ struct kd_recommender {
     bool has_events, has_products; /* came since the last kd_recommender_prepare */
     kd_blend_options blend;
     kd_rules *rules;
+    kd_needs_options needs;
     kd_popular popular[N_POPULAR];
     kd_stat stats[N_STATS];
     int64_t n_forgotten;
@@ -46,6 +48,7 @@ struct kd_reader_space {
     kd_usercf_space cf;
     kd_subject_space subject;
     kd_blend_space blend;
+    kd_needs_space needs;
     kd_popular *popular; /* [N_POPULAR] borrowed: shared by readers, each locks itself */
 };
 
@@ -175,6 +178,14 @@ static const kd_opt opts[] = {
      "dense: length of a vector, a multiple of 64."},
     {"content.candidates", KD_OPT_INT, "200", 1, 100000, NULL, "dense: how many are rescored."},
     {"content.seed", KD_OPT_INT, "1", 0, 0, NULL, "dense: seed of the projection."},
+    {"needs.count", KD_OPT_INT, "10", 1, 1000, NULL,
+     "Terms in a ShopperNeeds record; half as many and one categories and brands."},
+    {"needs.half-life", KD_OPT_DURATION, "30d", 0, 0, NULL,
+     "Age at which an interaction counts half for a shopper's needs; 0 = ages do not matter."},
+    {"needs.weight.view", KD_OPT_REAL, "1", 0, 1e6, NULL, "Weight of a view for them."},
+    {"needs.weight.like", KD_OPT_REAL, "2", 0, 1e6, NULL, "Weight of a like."},
+    {"needs.weight.cart", KD_OPT_REAL, "3", 0, 1e6, NULL, "Weight of putting into the cart."},
+    {"needs.weight.purchase", KD_OPT_REAL, "3", 0, 1e6, NULL, "Weight of a purchase."},
     {"privacy.key", KD_OPT_STRING, "", 0, 0, NULL,
      "Secret of at least 16 bytes for the hashes that tombstones and receipts hold instead of ids; "
      "empty: a key that is public, fit for trials only."},
@@ -250,6 +261,13 @@ static kd_rc open_blend(kd_recommender *r, const kd_opt_values *v, kd_err *err)
         .category_max = (uint32_t)kd_opt_int(v, "recommend.category.max"),
         .has_reasons = kd_opt_int(v, "recommend.reasons") != 0,
     };
+    r->needs = (kd_needs_options){
+        .count = (uint32_t)kd_opt_int(v, "needs.count"),
+        .weigh = {.weight = {[KD_VIEW] = kd_opt_real(v, "needs.weight.view"),
+                             [KD_LIKE] = kd_opt_real(v, "needs.weight.like"),
+                             [KD_CART] = kd_opt_real(v, "needs.weight.cart"),
+                             [KD_PAID] = kd_opt_real(v, "needs.weight.purchase")},
+                  .half_life_ms = kd_opt_int(v, "needs.half-life")}};
     int64_t half_life = kd_opt_int(v, "blend.popularity.half-life");
     if (half_life <= 0)
         return kd_fail(err, KD_ECONFIG, "blend.popularity.half-life: more than 0 is right");
@@ -450,6 +468,7 @@ void kd_reader_space_free(kd_reader_space *w)
     kd_usercf_space_dispose(&w->cf);
     kd_subject_space_dispose(&w->subject);
     kd_blend_space_dispose(&w->blend);
+    kd_needs_space_dispose(&w->needs);
     free(w);
 }
 
@@ -672,6 +691,16 @@ kd_rc kd_recommender_neighbours(const kd_recommender *r, kd_reader_space *w, con
     KD_TRY(kd_usercf_neighbours(s, &r->usercf, &subject, &w->cf, err));
     *out = (kd_similar){.shopper_id = q->shopper_id, .time = q->time};
     return copy_near(r, &w->cf, arena, out, err);
+}
+
+kd_rc kd_recommender_needs(const kd_recommender *r, kd_reader_space *w, const kd_query *q,
+                           kd_arena *arena, kd_needs *out, kd_err *err)
+{
+    kd_subject subject;
+    *out = (kd_needs){.shopper_id = q->shopper_id, .time = q->time};
+    KD_TRY(
+        kd_subject_of(r->state, &r->subject, &w->subject, q->shopper_id, q->time, &subject, err));
+    return kd_needs_of(r->state, &r->needs, &subject, &w->needs, arena, out, err);
 }
 
 kd_rc kd_recommender_ask(const kd_recommender *r, kd_reader_space *w, const kd_interaction *events,

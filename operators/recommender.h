@@ -68,6 +68,11 @@ KD_CHECK kd_rc kd_recommender_neighbours(const kd_recommender *r, kd_reader_spac
                                          const kd_query *q, kd_arena *arena, kd_similar *out,
                                          kd_err *err);
 
+/* What the shopper is looking for, by the texts of the catalogue; borrowed from `arena` and from
+ * state. Empty lists without `content`. */
+KD_CHECK kd_rc kd_recommender_needs(const kd_recommender *r, kd_reader_space *w, const kd_query *q,
+                                    kd_arena *arena, kd_needs *out, kd_err *err);
+
 /* What somebody unknown did, for a question that teaches nothing. */
 typedef struct kd_interaction {
     kd_str item_id;

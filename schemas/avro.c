@@ -7,8 +7,9 @@
 const char *kd_schema_name(kd_schema_id id)
 {
     static const char *const names[KD_SCHEMAS] = {
-        "BrowseEvent",          "PurchaseEvent",   "CatalogItem", "ForgetRequest",
-        "RecommendationUpdate", "SimilarShoppers", "DeadLetter",  "ForgetReceipt"};
+        "BrowseEvent",   "PurchaseEvent",        "CatalogItem",
+        "ForgetRequest", "RecommendationUpdate", "SimilarShoppers",
+        "DeadLetter",    "ForgetReceipt",        "ShopperNeeds"};
     return (unsigned)id < KD_SCHEMAS ? names[id] : "unknown";
 }
 
@@ -46,6 +47,8 @@ kd_schema_id kd_schema_of_out(kd_out_type type)
         return KD_SCHEMA_DEAD_LETTER;
     case KD_OUT_RECEIPT:
         return KD_SCHEMA_RECEIPT;
+    case KD_OUT_NEEDS:
+        return KD_SCHEMA_NEEDS;
     case KD_OUT_FORGOTTEN:
         break;
     }
@@ -376,6 +379,40 @@ static void receipt_encode(const kd_receipt *r, kd_buf *out)
     advance(out, put_str(p, kd_str_of(after)));
 }
 
+static size_t needs_room(const kd_need *list, uint32_t n)
+{
+    size_t room = 2 * LONG_MAX_BYTES;
+    for (uint32_t k = 0; k < n; k++)
+        room += str_room(list[k].name) + DOUBLE_BYTES;
+    return room;
+}
+
+static char *put_needs(char *p, const kd_need *list, uint32_t n)
+{
+    if (n > 0)
+        p = put_long(p, n);
+    for (uint32_t k = 0; k < n; k++) {
+        p = put_str(p, list[k].name);
+        p = put_double(p, list[k].weight);
+    }
+    return put_long(p, 0);
+}
+
+static void needs_encode(const kd_needs *x, kd_buf *out)
+{
+    char *p = kd_buf_room(
+        out, str_room(x->shopper_id) + 2 * LONG_MAX_BYTES + needs_room(x->terms, x->n_terms) +
+                 needs_room(x->categories, x->n_categories) + needs_room(x->brands, x->n_brands));
+    if (p == NULL)
+        return;
+    p = put_str(p, x->shopper_id);
+    p = put_long(p, x->time);
+    p = put_long(p, x->products);
+    p = put_needs(p, x->terms, x->n_terms);
+    p = put_needs(p, x->categories, x->n_categories);
+    advance(out, put_needs(p, x->brands, x->n_brands));
+}
+
 void kd_out_encode(const kd_out *o, kd_buf *out)
 {
     switch (o->type) {
@@ -390,6 +427,9 @@ void kd_out_encode(const kd_out *o, kd_buf *out)
         break;
     case KD_OUT_RECEIPT:
         receipt_encode(o->receipt, out);
+        break;
+    case KD_OUT_NEEDS:
+        needs_encode(o->needs, out);
         break;
     case KD_OUT_FORGOTTEN:
         break;

@@ -19,10 +19,11 @@ typedef enum kd_schema_id {
     KD_SCHEMA_SIMILAR,
     KD_SCHEMA_DEAD_LETTER,
     KD_SCHEMA_RECEIPT,
+    KD_SCHEMA_NEEDS,
     KD_SCHEMAS
 } kd_schema_id;
 
-/* "BrowseEvent" ... "ForgetReceipt"; never NULL. */
+/* "BrowseEvent" ... "ShopperNeeds"; never NULL. */
 const char *kd_schema_name(kd_schema_id id);
 /* The schema's text as in the .avsc file, NUL-terminated. */
 const char *kd_schema_text(kd_schema_id id);

@@ -156,4 +156,23 @@ const char *const kd_avro_texts[KD_SCHEMAS] = {
      "    {\"name\": \"digest_after\", \"type\": \"string\", \"doc\": \"State digest after, 32 hexadecimal digits.\"}\n"
      "  ]\n"
      "}\n"),
+    [KD_SCHEMA_NEEDS] =
+    ("{\n"
+     "  \"type\": \"record\",\n"
+     "  \"name\": \"ShopperNeeds\",\n"
+     "  \"namespace\": \"kindred\",\n"
+     "  \"doc\": \"What one shopper is looking for, by the texts of the products in the shopper's history: recent and stronger actions weigh more. Key of the message: the shopper; a null value says that the shopper was forgotten.\",\n"
+     "  \"fields\": [\n"
+     "    {\"name\": \"shopper_id\", \"type\": \"string\", \"doc\": \"Whose needs these are.\"},\n"
+     "    {\"name\": \"time\", \"type\": {\"type\": \"long\", \"logicalType\": \"timestamp-millis\"}, \"doc\": \"Event time of the record that changed them; milliseconds since 1970-01-01 UTC.\"},\n"
+     "    {\"name\": \"products\", \"type\": \"long\", \"doc\": \"How many products of the history have a text.\"},\n"
+     "    {\"name\": \"terms\", \"doc\": \"Words of titles, descriptions and tags, weightiest first.\", \"type\": {\"type\": \"array\", \"items\": {\n"
+     "      \"type\": \"record\", \"name\": \"Need\", \"doc\": \"One word, category or brand.\", \"fields\": [\n"
+     "        {\"name\": \"name\", \"type\": \"string\", \"doc\": \"As it is to be shown, in lower case; a category with its path.\"},\n"
+     "        {\"name\": \"weight\", \"type\": \"double\", \"doc\": \"Mean TF-IDF weight in the products, each counted by action and age; in [0, 1].\"}\n"
+     "      ]}}},\n"
+     "    {\"name\": \"categories\", \"type\": {\"type\": \"array\", \"items\": \"Need\"}, \"default\": [], \"doc\": \"Categories, weightiest first; those above one are there too.\"},\n"
+     "    {\"name\": \"brands\", \"type\": {\"type\": \"array\", \"items\": \"Need\"}, \"default\": [], \"doc\": \"Brands, weightiest first.\"}\n"
+     "  ]\n"
+     "}\n"),
 };

@@ -4,7 +4,8 @@ set(here ${CMAKE_CURRENT_LIST_DIR})
 set(out "/* avro_texts.c - the texts of schemas/avro, written by `cmake -P schemas/embed.cmake`. */\n")
 string(APPEND out "#include \"schemas/avro_texts.h\"\n\n/* clang-format off */\nconst char *const kd_avro_texts[KD_SCHEMAS] = {\n")
 foreach(pair BROWSE=BrowseEvent PURCHASE=PurchaseEvent CATALOG=CatalogItem FORGET=ForgetRequest
-    UPDATE=RecommendationUpdate SIMILAR=SimilarShoppers DEAD_LETTER=DeadLetter RECEIPT=ForgetReceipt)
+    UPDATE=RecommendationUpdate SIMILAR=SimilarShoppers DEAD_LETTER=DeadLetter RECEIPT=ForgetReceipt
+    NEEDS=ShopperNeeds)
   string(REGEX REPLACE "=.*" "" id ${pair})
   string(REGEX REPLACE ".*=" "" name ${pair})
   file(READ ${here}/avro/${name}.avsc text)

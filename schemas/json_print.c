@@ -299,6 +299,29 @@ static void put_similar(kd_buf *out, const kd_similar *s)
     kd_buf_add(out, "]}", 2);
 }
 
+static void put_needs_list(kd_buf *out, const char *name, const kd_need *list, uint32_t n)
+{
+    kd_buf_adds(out, name);
+    for (uint32_t k = 0; k < n; k++) {
+        put_str_field(out, k > 0 ? ",{\"name\":" : "{\"name\":", list[k].name);
+        kd_buf_adds(out, ",\"weight\":");
+        kd_json_real(out, list[k].weight);
+        kd_buf_addc(out, '}');
+    }
+    kd_buf_addc(out, ']');
+}
+
+static void put_needs(kd_buf *out, const kd_needs *x)
+{
+    put_str_field(out, "{\"shopper_id\":", x->shopper_id);
+    put_int_field(out, ",\"time\":", x->time);
+    put_int_field(out, ",\"products\":", x->products);
+    put_needs_list(out, ",\"terms\":[", x->terms, x->n_terms);
+    put_needs_list(out, ",\"categories\":[", x->categories, x->n_categories);
+    put_needs_list(out, ",\"brands\":[", x->brands, x->n_brands);
+    kd_buf_addc(out, '}');
+}
+
 static void put_dead_letter(kd_buf *out, const kd_dead_letter *d)
 {
     put_str_field(out, "{\"topic\":", kd_str_of(d->pos.topic));
@@ -344,6 +367,9 @@ void kd_json_out_print(const kd_out *o, kd_buf *out)
         return;
     case KD_OUT_RECEIPT:
         put_receipt(out, o->receipt);
+        return;
+    case KD_OUT_NEEDS:
+        put_needs(out, o->needs);
         return;
     case KD_OUT_FORGOTTEN:
         put_str_field(out, "{\"shopper_id\":", o->forgotten);

@@ -57,6 +57,20 @@ typedef struct kd_similar {
     uint32_t n_neighbours;
 } kd_similar;
 
+typedef struct kd_need {
+    kd_str name;
+    double weight;
+} kd_need;
+
+/* ShopperNeeds: each list weightiest first, at equal weights by the bytes of the term. */
+typedef struct kd_needs {
+    kd_str shopper_id;
+    kd_ms time;
+    int64_t products; /* of the history that have a text */
+    const kd_need *terms, *categories, *brands;
+    uint32_t n_terms, n_categories, n_brands;
+} kd_needs;
+
 typedef struct kd_dead_letter {
     kd_pos pos;
     kd_reason reason;
@@ -81,6 +95,7 @@ typedef enum kd_out_type {
     KD_OUT_DEAD_LETTER,
     KD_OUT_FORGOTTEN, /* a null for this shopper on every compacted output topic */
     KD_OUT_RECEIPT,
+    KD_OUT_NEEDS,
 } kd_out_type;
 
 typedef struct kd_out {
@@ -91,6 +106,7 @@ typedef struct kd_out {
         const kd_dead_letter *dead_letter;
         kd_str forgotten; /* shopper id */
         const kd_receipt *receipt;
+        const kd_needs *needs;
     };
 } kd_out;
 

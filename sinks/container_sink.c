@@ -33,6 +33,8 @@ static kd_schema_id schema_of(kd_out_type type)
         return KD_SCHEMA_DEAD_LETTER;
     case KD_OUT_RECEIPT:
         return KD_SCHEMA_RECEIPT;
+    case KD_OUT_NEEDS:
+        return KD_SCHEMA_NEEDS;
     default:
         return KD_SCHEMA_UPDATE;
     }

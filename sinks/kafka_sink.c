@@ -7,7 +7,7 @@
 
 #include <librdkafka/rdkafka.h>
 
-enum { N_TYPES = KD_OUT_RECEIPT + 1, RING = 1 << 17 };
+enum { N_TYPES = KD_OUT_NEEDS + 1, RING = 1 << 17 };
 
 typedef struct kafka_sink {
     kd_sink base;
@@ -79,15 +79,15 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
 static const char *type_name(int type)
 {
     static const char *const names[N_TYPES] = {"updates", "similar shoppers", "dead letters",
-                                               "nulls", "receipts"};
+                                               "nulls",   "receipts",         "shoppers' needs"};
     return names[type];
 }
 
 static kd_rc start(kd_sink *s, kd_err *err)
 {
-    static const kd_schema_id schemas[N_TYPES] = {KD_SCHEMA_UPDATE, KD_SCHEMA_SIMILAR,
+    static const kd_schema_id schemas[N_TYPES] = {KD_SCHEMA_UPDATE,      KD_SCHEMA_SIMILAR,
                                                   KD_SCHEMA_DEAD_LETTER, KD_SCHEMA_UPDATE,
-                                                  KD_SCHEMA_RECEIPT};
+                                                  KD_SCHEMA_RECEIPT,     KD_SCHEMA_NEEDS};
     kafka_sink *k = (kafka_sink *)s;
     for (int t = 0; t < N_TYPES; t++)
         if (k->name[t] != NULL)
@@ -134,6 +134,8 @@ static kd_str key_of(const kd_out *out)
         return out->forgotten;
     case KD_OUT_RECEIPT:
         return out->receipt->shopper_hash;
+    case KD_OUT_NEEDS:
+        return out->needs->shopper_id;
     }
     return KD_STR_NULL;
 }
@@ -141,8 +143,8 @@ static kd_str key_of(const kd_out *out)
 /* A null on each topic that is compacted by shopper. */
 static kd_rc forget(kafka_sink *k, kd_str shopper, kd_err *err)
 {
-    static const int compacted[] = {KD_OUT_UPDATE, KD_OUT_SIMILAR};
-    for (; k->next_part < 2; k->next_part++)
+    static const int compacted[] = {KD_OUT_UPDATE, KD_OUT_SIMILAR, KD_OUT_NEEDS};
+    for (; k->next_part < 3; k->next_part++)
         if (k->name[compacted[k->next_part]] != NULL)
             KD_TRY(produce(k, compacted[k->next_part], shopper, NULL, err));
     k->next_part = 0;
@@ -276,7 +278,7 @@ kd_rc kd_kafka_sink_new(const kd_kafka_sink_options *o, kd_sink **out, kd_err *e
     if (rc == KD_OK)
         rc = make_producer(k, o, err);
     const char *names[N_TYPES] = {o->recommendations, o->similar, o->dead_letters, NULL,
-                                  o->receipts};
+                                  o->receipts,        o->needs};
     for (int t = 0; rc == KD_OK && t < N_TYPES; t++) {
         if (names[t] == NULL || names[t][0] == '\0')
             continue;

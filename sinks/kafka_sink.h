@@ -20,6 +20,7 @@ typedef struct kd_kafka_sink_options {
     const char *similar;
     const char *dead_letters;
     const char *receipts;
+    const char *needs;
     const kd_property *properties; /* librdkafka's; bootstrap.servers among them */
     size_t n_properties;
     kd_codec *codec;                                /* borrowed while the sink lives */

@@ -14,13 +14,15 @@ enum {
     KD_TAKE_DEAD_LETTERS = 1u << KD_OUT_DEAD_LETTER,
     KD_TAKE_FORGOTTEN = 1u << KD_OUT_FORGOTTEN,
     KD_TAKE_RECEIPTS = 1u << KD_OUT_RECEIPT,
+    KD_TAKE_NEEDS = 1u << KD_OUT_NEEDS,
 };
 
 /* JSON lines, one object an output. path "-" is standard output. The file is made (emptied) at
  * start(); KD_EIO on failure, also for a write that fails later (disk full). */
 KD_CHECK kd_rc kd_jsonl_sink_new(const char *path, uint32_t take, kd_sink **out, kd_err *err);
 
-/* An Avro object container of one output type: KD_OUT_UPDATE, _SIMILAR, _DEAD_LETTER or _RECEIPT.
+/* An Avro object container of one output type: KD_OUT_UPDATE, _SIMILAR, _DEAD_LETTER, _RECEIPT or
+ * _NEEDS.
  */
 KD_CHECK kd_rc kd_container_sink_new(const char *path, kd_out_type type, kd_sink **out,
                                      kd_err *err);

@@ -44,6 +44,9 @@ static const kd_opt opts[] = {
      "Output: RecommendationUpdate, keyed by shopper."},
     {"topics.similar", KD_OPT_STRING, "", 0, 0, NULL,
      "Output: SimilarShoppers, keyed by shopper; empty = not published."},
+    {"topics.needs", KD_OPT_STRING, "", 0, 0, NULL,
+     "Output: ShopperNeeds, keyed by shopper, such as shopper-needs; needs `content: on`; empty = "
+     "not published."},
     {"topics.dead-letters", KD_OPT_STRING, "dead-letters", 0, 0, NULL,
      "Output: DeadLetter, with the key of the bad record."},
     {"topics.receipts", KD_OPT_STRING, "forget-receipts", 0, 0, NULL,
@@ -319,6 +322,8 @@ kd_pipeline_options kd_config_pipeline(const kd_opt_values *v)
                                  .emit_always = kd_opt_int(v, "emit") == 0,
                                  .similar_count =
                                      has_similar ? (uint32_t)kd_opt_int(v, "similar.count") : 0,
+                                 .has_needs = kd_opt_str(v, "topics.needs") != NULL &&
+                                              kd_opt_str(v, "topics.needs")[0] != '\0',
                                  .similar_threshold = kd_opt_real(v, "similar.threshold"),
                                  .similar_fanout = (uint32_t)kd_opt_int(v, "similar.fanout.max"),
                                  .max_dead_letters = kd_opt_int(v, "max.dead-letters")};

@@ -62,11 +62,16 @@ static kd_rc open_source(kd_live *x, const kd_config *c, const kd_run_options *o
 static kd_rc open_sink(kd_live *x, const kd_config *c, const kd_run_options *o, kd_err *err)
 {
     const kd_opt_values *v = &c->values;
+    if (kd_config_pipeline(v).has_needs && kd_opt_int(v, "content") == 0)
+        return kd_fail(err, KD_ECONFIG,
+                       "topics.needs: what shoppers need comes from the "
+                       "catalogue's texts, set content: on");
     kd_kafka_sink_options so = {
         .recommendations = given(v, "topics.recommendations"),
         .similar = given(v, "topics.similar"),
         .dead_letters = given(v, "topics.dead-letters"),
         .receipts = given(v, "topics.receipts"),
+        .needs = given(v, "topics.needs"),
         .properties = c->kafka,
         .n_properties = c->n_kafka,
         .codec = x->codec,

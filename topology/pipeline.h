@@ -35,6 +35,7 @@ typedef struct kd_pipeline_options {
     bool emit_always;
     bool is_silent; /* learn only: no list is computed, dead letters and receipts still go out */
     uint32_t similar_count;   /* neighbours in a published list; 0 = none is published */
+    bool has_needs;           /* shoppers' needs are published when they change */
     double similar_threshold; /* see topology/similar.h */
     uint32_t similar_fanout;
     int64_t max_dead_letters; /* -1 = no limit; past it kd_pipeline_step returns KD_EDATA */
@@ -54,6 +55,7 @@ typedef struct kd_counts {
     int64_t similar;         /* neighbour lists published */
     int64_t similar_fanout;  /* other shoppers' lists looked at again */
     int64_t similar_dropped; /* those that were over the bound */
+    int64_t needs;           /* shoppers' needs published */
     int64_t over_rate;       /* events past rate_max: answered with a later one of the epoch */
 } kd_counts;
 

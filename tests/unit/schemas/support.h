@@ -54,7 +54,7 @@ static inline int64_t rand_long(kd_rng *r)
 
 static inline double rand_double(kd_rng *r)
 {
-    switch (kd_rng_below(r, 4)) {
+    switch (kd_rng_below(r, 5)) {
     case 0:
         return (double)kd_rng_below(r, 1000);
     case 1:
@@ -220,6 +220,29 @@ static inline kd_out rand_similar(kd_rng *r, kd_arena *a)
     return (kd_out){.type = KD_OUT_SIMILAR, .similar = s};
 }
 
+static inline const kd_need *rand_needs_list(kd_rng *r, kd_arena *a, uint32_t *out_n)
+{
+    *out_n = (uint32_t)kd_rng_below(r, 6);
+    kd_need *list = kd_arena_calloc(a, *out_n, sizeof *list);
+    assert_non_null(list);
+    for (uint32_t i = 0; i < *out_n; i++)
+        list[i] = (kd_need){rand_text(r, a, 20), kd_rng_real(r)};
+    return list;
+}
+
+static inline kd_out rand_needs(kd_rng *r, kd_arena *a)
+{
+    kd_needs *x = kd_arena_calloc(a, 1, sizeof *x);
+    assert_non_null(x);
+    x->shopper_id = rand_text(r, a, 20);
+    x->time = rand_long(r);
+    x->products = rand_long(r);
+    x->terms = rand_needs_list(r, a, &x->n_terms);
+    x->categories = rand_needs_list(r, a, &x->n_categories);
+    x->brands = rand_needs_list(r, a, &x->n_brands);
+    return (kd_out){.type = KD_OUT_NEEDS, .needs = x};
+}
+
 static inline const void *rand_bytes(kd_rng *r, kd_arena *a, size_t *out_n)
 {
     *out_n = kd_rng_below(r, 30);
@@ -265,16 +288,18 @@ static inline kd_out rand_receipt(kd_rng *r, kd_arena *a)
     return (kd_out){.type = KD_OUT_RECEIPT, .receipt = x};
 }
 
-/* One of the four outputs that have a schema. */
+/* One of the five outputs that have a schema. */
 static inline kd_out rand_out(kd_rng *r, kd_arena *a)
 {
-    switch (kd_rng_below(r, 4)) {
+    switch (kd_rng_below(r, 5)) {
     case 0:
         return rand_update(r, a);
     case 1:
         return rand_similar(r, a);
     case 2:
         return rand_dead_letter(r, a);
+    case 3:
+        return rand_needs(r, a);
     default:
         return rand_receipt(r, a);
     }

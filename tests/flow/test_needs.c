@@ -1,0 +1,94 @@
+/* Shoppers' needs as an output: published when their names change, not when weights fade; nulls
+ * when a shopper is forgotten, after which the same needs are news again. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "consumers/sources.h"
+#include "operators/recommender.h"
+#include "sinks/sinks.h"
+#include "topology/pipeline.h"
+
+enum { N = 8 };
+
+static void make(kd_memory_step *step)
+{
+    static const struct {
+        kd_record_type type;
+        const char *item, *title;
+    } rows[N] = {{KD_CATALOG, "lamp", "oak lamp"}, {KD_CATALOG, "desk", "steel desk"},
+                 {KD_BROWSE, "lamp", NULL},        {KD_BROWSE, "lamp", NULL},
+                 {KD_BROWSE, "desk", NULL},        {KD_FORGET, NULL, NULL},
+                 {KD_BROWSE, "none", NULL},        {KD_BROWSE, "lamp", NULL}};
+    memset(step, 0, N * sizeof *step);
+    for (int k = 0; k < N; k++) {
+        kd_record *r = &step[k].record;
+        kd_record_init(r, rows[k].type);
+        r->item_id = kd_str_of(rows[k].item);
+        r->title = kd_str_of(rows[k].title);
+        r->user_id = rows[k].type == KD_CATALOG ? KD_STR_NULL : kd_str_of("ann");
+        r->time = r->ts = 1700000000000 + k * 86400000LL;
+        r->pos = (kd_pos){"memory", 0, k};
+        r->emit = true;
+    }
+}
+
+static void test_what_is_published(void **unused)
+{
+    (void)unused;
+    kd_memory_step step[N];
+    make(step);
+    kd_opt_values v = {0};
+    kd_err err = {0};
+    kd_recommender *r = NULL;
+    kd_source *source = NULL;
+    kd_sink *sink = NULL;
+    kd_pipeline *p = NULL;
+    assert_int_equal(kd_opt_values_add(&v, kd_recommender_opts(), &err), KD_OK);
+    assert_int_equal(kd_opt_set(&v, "content", "on", "test", &err), KD_OK);
+    assert_int_equal(kd_recommender_new(&v, &r, &err), KD_OK);
+    kd_memory_options mo = {.steps = step, .n_steps = N};
+    assert_int_equal(kd_memory_source_new(&mo, &source, &err), KD_OK);
+    assert_int_equal(kd_memory_sink_new(&sink, &err), KD_OK);
+    assert_int_equal(source->kind->start(source, &err), KD_OK);
+    assert_int_equal(sink->kind->start(sink, &err), KD_OK);
+    /* The third needs find the sink full and come again. */
+    kd_memory_sink_refuse(sink, 5, 2, KD_AGAIN);
+    kd_pipeline_options po = {.epoch_max = 1,
+                              .workers = 1,
+                              .has_needs = true,
+                              .emit_always = true,
+                              .max_dead_letters = -1};
+    assert_int_equal(kd_pipeline_new(&po, source, r, sink, &p, &err), KD_OK);
+    kd_rc rc;
+    while ((rc = kd_pipeline_step(p, &err)) == KD_OK || rc == KD_AGAIN)
+        ;
+    assert_int_equal(rc, KD_END);
+    assert_int_equal(kd_pipeline_counts(p)->needs, 3);
+    assert_int_equal(kd_pipeline_counts(p)->updates, 5);
+    kd_str text = kd_memory_sink_text(sink);
+    char *all = strndup(text.p, text.n), *first = strstr(all, "\"products\":1,");
+    assert_non_null(first);
+    char *both = strstr(first, "\"products\":2,");
+    assert_non_null(both);
+    char *forgotten = strstr(both, "\"forgotten\":true");
+    assert_non_null(forgotten);
+    assert_non_null(strstr(forgotten, "\"products\":1,"));
+    assert_non_null(strstr(first, "\"terms\":[{\"name\":\"lamp\",\"weight\":"));
+    free(all);
+    kd_pipeline_free(p);
+    source->kind->close(source);
+    sink->kind->close(sink);
+    kd_recommender_free(r);
+    kd_opt_values_dispose(&v);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_what_is_published)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
