@@ -66,10 +66,20 @@ static void add_content(const kd_state *s, const kd_blend_options *o, const kd_s
     double all = 0;
     for (uint32_t k = 0; k < n; k++)
         all += 1.0 / (k + 1);
+    for (uint32_t k = 0; k < n; k++) { /* on their way from memory, all of them */
+        uint32_t n_list;
+        const char *list = (const char *)kd_content_list(s->content, subject->items[k], &n_list);
+        for (uint32_t b = 0; b < n_list * sizeof(kd_alike); b += 64)
+            __builtin_prefetch(list + b);
+    }
     for (uint32_t k = 0; k < n; k++) {
         uint32_t n_list;
         const kd_alike *list = kd_content_list(s->content, subject->items[k], &n_list);
         double weight = o->content / (k + 1) / all;
+        for (uint32_t j = 0; j < n_list; j++) {
+            __builtin_prefetch(&s->content->gen[list[j].item]);
+            __builtin_prefetch(&w->mark[list[j].item], 1);
+        }
         for (uint32_t j = 0; j < n_list; j++) {
             if (!kd_content_is_current(s->content, &list[j]))
                 continue;
@@ -205,9 +215,13 @@ static void fill_pool(const kd_state *s, const kd_blend_options *o, const kd_use
     uint32_t most = pool_size(o);
     double trend = s->trend == NULL ? 0 : o->popularity;
     for (uint32_t k = 0; k < w->n_candidates; k++) {
-        uint32_t item = w->candidate[k].item;
-        if (cf->score[item] >= 0 && !s->item[item].is_hidden)
-            offer(s, o, cf, w, item, most);
+        const kd_candidate *c = &w->candidate[k];
+        double votes = cf->score[c->item];
+        if (o->rules == NULL && w->n_pool == most &&
+            w->share * votes + c->together + c->content + trend < w->pool[most - 1].score)
+            continue;
+        if (votes >= 0 && !s->item[c->item].is_hidden)
+            offer(s, o, cf, w, c->item, most);
     }
     for (uint32_t k = 0; k < cf->n_items; k++) {
         uint32_t item = cf->items[k];

@@ -6,7 +6,7 @@
 
 void kd_blend_reasons_free(struct kd_blend_reasons *r);
 
-/* Fills reasons of the items, weightiest first:
+/* Fills reasons of the items, weightiest first, for parts of a tenth of the score and more:
  *   similar-shoppers  ids: the own item that most of those who voted for it have; count: voters
  *   together          ids: the newest own item; count: shoppers that took both
  *   your-item         ids: the own item it is most like

@@ -8,6 +8,8 @@
 #include "operators/blend_internal.h"
 
 enum { OWN = 32, TERMS = 3, MOST_REASONS = 5 };
+/* A part below this share of the score is no reason. */
+static const double least_share = 0.1;
 enum { IS_OWN = 0x8000 }; /* role of an item: its number among the own ones, or its place + 1 */
 
 typedef struct kd_blend_reasons {
@@ -145,21 +147,21 @@ kd_rc kd_blend_explain(const kd_state *s, const kd_blend_options *o, const kd_su
         kd_why *why = kd_arena_alloc(arena, MOST_REASONS * sizeof *why);
         if (x.id == NULL || why == NULL)
             return kd_fail(err, KD_ENOMEM, "no room for the reasons of %u items", n);
-        double usercf = part_named(&items[k], "usercf");
-        if (usercf > 0) {
+        double usercf = part_named(&items[k], "usercf"), least = items[k].score * least_share;
+        if (usercf > 0 && usercf >= least) {
             uint32_t own = most_shared(subject, w->reasons, k);
             if (own != KD_NO_SLOT)
                 x.id[0] = kd_ids_get(&s->items, own);
             add(&x, usercf, "similar-shoppers", own != KD_NO_SLOT, w->reasons->voters[k]);
         }
-        if (c != NULL && c->together > 0) {
+        if (c != NULL && c->together > 0 && c->together >= least) {
             x.id[0] = kd_ids_get(&s->items, w->together_item);
             add(&x, c->together, "together", 1, c->n_together);
         }
-        if (c != NULL && c->content > 0)
+        if (c != NULL && c->content > 0 && c->content >= least)
             add_content(s, c, c->content, &x);
         double popularity = part_named(&items[k], "popularity");
-        if (popularity > 0)
+        if (popularity > 0 && popularity >= least)
             add(&x, popularity, "popular", 0, s->item[item].posting.n);
         memcpy(why, x.why, x.n * sizeof *why);
         items[k].reasons = why;

@@ -49,6 +49,7 @@ void kd_content_free(kd_content *x)
     kd_dense_free(x->dense);
     kd_slab_free(x->lists);
     free(x->item);
+    free(x->gen);
     free(x->due);
     free(x);
 }
@@ -104,7 +105,8 @@ static uint32_t name_of(const kd_tfidf *x, uint32_t item, kd_term_kind kind)
 /* Everything that can fail besides the text itself. */
 static kd_rc make_room(kd_content *x, uint32_t item, kd_err *err)
 {
-    if (kd_grow((void **)&x->item, &x->cap_items, item + 1, sizeof *x->item) &&
+    if (kd_grow((void **)&x->gen, &x->cap_gen, item + 1, sizeof *x->gen) &&
+        kd_grow((void **)&x->item, &x->cap_items, item + 1, sizeof *x->item) &&
         kd_grow((void **)&x->due, &x->cap_due, x->n_due + 1, sizeof *x->due))
         return KD_OK;
     return kd_fail(err, KD_ENOMEM, "no memory for %u products", item + 1);
@@ -136,7 +138,7 @@ kd_rc kd_content_set(kd_content *x, uint32_t item, const kd_product *p, kd_err *
     bool shows_again = it->is_hidden && !p->is_hidden;
     it->is_hidden = p->is_hidden;
     if (changed) {
-        it->gen++;
+        x->gen[item]++;
         it->category = name_of(x->tfidf, item, KD_TERM_CATEGORY);
         it->brand = name_of(x->tfidf, item, KD_TERM_BRAND);
         it->norm = kd_tfidf_norm(x->tfidf, item);
@@ -158,7 +160,7 @@ void kd_content_drop(kd_content *x, uint32_t item)
     it->bar = 0;
     if (!kd_tfidf_remove(x->tfidf, item))
         return;
-    it->gen++;
+    x->gen[item]++;
     it->category = it->brand = KD_NO_SLOT;
     it->norm = 0;
     x->owed += x->opt.drift > 0 ? 1 / x->opt.drift : INFINITY;
@@ -238,7 +240,7 @@ uint32_t kd_content_list_slow(const kd_content *x, uint32_t item, kd_alike *out)
         for (; at > 0 && kd_content_is_better(x, l, other, out[at - 1].likeness, out[at - 1].item);
              at--)
             out[at] = out[at - 1];
-        out[at] = (kd_alike){l, other, x->item[other].gen};
+        out[at] = (kd_alike){l, other, x->gen[other]};
     }
     return n;
 }

@@ -60,7 +60,6 @@ typedef struct kd_content_item {
     uint64_t text_hash;
     uint32_t list; /* block of kd_alike[n_list], 0 = none */
     uint32_t n_list;
-    uint32_t gen;             /* raised whenever the text becomes another one */
     uint32_t category, brand; /* terms, KD_NO_SLOT = none; the category's whole path */
     bool is_hidden, is_due;
 } kd_content_item;
@@ -71,7 +70,8 @@ typedef struct kd_content {
     kd_text *text;
     kd_tfidf *tfidf;
     kd_content_item *item; /* [cap_items] by item slot */
-    uint32_t cap_items;
+    uint32_t *gen; /* [cap_gen] by item slot: raised whenever the text becomes another one */
+    uint32_t cap_items, cap_gen;
     kd_slab *lists;
     uint32_t *due; /* [n_due] items whose text is another one, or that may be shown again */
     uint32_t n_due, cap_due;
@@ -96,7 +96,8 @@ KD_CHECK kd_rc kd_content_settle(kd_content *x, kd_err *err);
 /* Every list anew. */
 KD_CHECK kd_rc kd_content_rebuild(kd_content *x, kd_err *err);
 
-/* The list of an item, best first. Skip an entry for which kd_content_is_current is false. */
+/* The list of an item, best first. Skip an entry for which kd_content_is_current is false, and what
+ * is hidden by now. */
 static inline const kd_alike *kd_content_list(const kd_content *x, uint32_t item, uint32_t *out_n)
 {
     if (item >= x->cap_items || x->item[item].list == 0) {
@@ -108,7 +109,7 @@ static inline const kd_alike *kd_content_list(const kd_content *x, uint32_t item
 }
 static inline bool kd_content_is_current(const kd_content *x, const kd_alike *a)
 {
-    return x->item[a->item].gen == a->gen && !x->item[a->item].is_hidden;
+    return x->gen[a->item] == a->gen;
 }
 
 /* The cosine of two products by the weights of now; 0 if one has no text. */

@@ -257,9 +257,9 @@ static kd_rc compare(kd_content *x, uint32_t item, uint32_t other, bool is_in, b
     const kd_content_item *it = &x->item[item], *o = &x->item[other];
     double l = likeness(x, it->norm, other);
     if (is_in && l > 0)
-        w->n_best = put(x, w->best, w->n_best, (kd_alike){l, other, o->gen});
+        w->n_best = put(x, w->best, w->n_best, (kd_alike){l, other, x->gen[other]});
     if (is_offered && l >= o->bar && l > 0)
-        return offer(x, other, (kd_alike){l, item, it->gen}, err);
+        return offer(x, other, (kd_alike){l, item, x->gen[item]}, err);
     return KD_OK;
 }
 

@@ -29,6 +29,7 @@ static void random_options(kd_rng *rng, world_options *w)
                           .idf_exponent = 1,
                           .overlap_min = 1,
                           .fill_weight = 0.001,
+                          .vote_shared = 1,
                           .weight = {1, 1, 1, 1},
                           .is_blended = true};
     o->history_max = 1 + (int)kd_rng_below(rng, 8);
@@ -177,6 +178,7 @@ static void test_cold_start(void **unused)
     (void)unused;
     world_options w = {.has_texts = true};
     w.opt = (oracle_options){.overlap_min = 1,
+                             .vote_shared = 1,
                              .fill_weight = 0.001,
                              .weight = {1, 1, 1, 1},
                              .history_max = 10,

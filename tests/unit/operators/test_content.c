@@ -184,7 +184,8 @@ static bool list_has(shop *s, int of, int what)
     uint32_t n;
     const kd_alike *list = kd_content_list(s->content, slot_of(s, of), &n);
     for (uint32_t k = 0; k < n; k++)
-        if (list[k].item == slot_of(s, what) && kd_content_is_current(s->content, &list[k]))
+        if (list[k].item == slot_of(s, what) && kd_content_is_current(s->content, &list[k]) &&
+            !s->content->item[list[k].item].is_hidden)
             return true;
     return false;
 }
