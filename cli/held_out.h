@@ -11,10 +11,8 @@
 #define KD_HELD_OUT_HELP                                                                           \
     "  --train EVENTS...       learned: .jsonl, .csv, .tsv, .avro, or .txt with one session a\n"   \
     "                          line, item ids in order; each also .gz\n"                           \
-    "  --test FILE...          asked: events of the same kinds, every prefix of each session; "    \
-    "or\n"                                                                                         \
-    "                          with --prefixes a line is a prefix, a tab and the next item\n"      \
-    "  --prefixes\n"                                                                               \
+    "  --test FILE...          asked: events of the same kinds, every prefix of each session\n"    \
+    "  --prefixes              a line of --test is a prefix, a tab and the next item instead\n"    \
     "  --holdout N|P%          instead of a test: the last N sessions (or P per cent) of train\n"  \
     "  --map MAP.yaml, --now TIME    as for replay; the map is for train and test\n"
 
@@ -22,9 +20,8 @@
     {.name = "train", .has_value = true, .many = true},                                            \
         {.name = "test", .has_value = true, .many = true}, {.name = "prefixes"},                   \
         {.name = "holdout", .has_value = true}, {.name = "map", .has_value = true},                \
-        {.name = "now", .has_value = true},                                                        \
     {                                                                                              \
-        .name = "quiet"                                                                            \
+        .name = "now", .has_value = true                                                           \
     }
 
 /* Loads what the flags name; `lists` may be NULL. *out is owned by the caller. */

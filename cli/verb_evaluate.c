@@ -15,8 +15,7 @@ static const char help[] =
     "SessionId;Position;Recommendations;Scores:\n"
     "                          only these positions are asked, and its figures stand beside ours\n"
     "  --at K,K,...            cut-offs (default 5,10,20); the greatest is recommend.count\n"
-    "  --json                  one JSON object instead of a table\n"
-    "  --quiet                 nothing on standard error\n\n"
+    "  --json                  one JSON object instead of a table\n\n"
     "The next item is looked for in the whole ranking. It may be one that the session already has\n"
     "where recommend.exclude=none says that such items are listed. Without `workers` all cores\n"
     "are used; no figure depends on it.\n";
@@ -60,8 +59,11 @@ static void print_row(const evaluate *x, const char *name, const kd_protocol_fig
 static void print_figures(const evaluate *x, const char *who, const kd_protocol_figures *f)
 {
     printf("%-12s", who);
-    for (uint32_t k = 0; k < x->n_cuts; k++)
-        printf(" %7s%u", x->cuts[k] < 10 ? "@" : x->cuts[k] < 100 ? "@" : "@", x->cuts[k]);
+    for (uint32_t k = 0; k < x->n_cuts; k++) {
+        char at[16];
+        snprintf(at, sizeof at, "@%u", x->cuts[k]);
+        printf(" %8s", at);
+    }
     putchar('\n');
     print_row(x, "  HR", f, offsetof(kd_protocol_figures, hit_rate));
     print_row(x, "  MRR", f, offsetof(kd_protocol_figures, mrr));

@@ -393,6 +393,7 @@ static int verb_tune(const kd_verb *verb, int argc, char **argv, kd_err *err)
         {.name = "objective", .has_value = true},
         {.name = "seed", .has_value = true},
         {.name = "out", .has_value = true},
+        {.name = "quiet"},
         {0},
     };
     tune x = {.arena = kd_arena_new(0)};
