@@ -118,37 +118,56 @@ static double kth_best(const kd_content *x, uint32_t item, double norm)
     return n == k ? heap[0] : 0;
 }
 
-static void read_list(kd_content *x, const kd_content_query *q)
+/* Adds what a term gives; `is_closed`: only to those that were seen before. */
+static void read_list(kd_content *x, const kd_content_query *q, bool is_closed)
 {
     kd_content_space *w = x->space;
     const kd_term *t = &x->tfidf->term[q->term];
     double idf = kd_tfidf_idf(x->tfidf, q->term), weight = q->weight * idf;
     for (uint32_t k = 0; k < t->df; k++) {
         uint32_t doc = t->post[k].doc;
-        if (w->sum[doc] == 0)
+        if (w->sum[doc] == 0) {
+            if (is_closed)
+                continue;
             w->touched[w->n_touched++] = doc;
+        }
         w->sum[doc] += weight * (double)t->post[k].tf;
     }
 }
 
+/* How many of those seen may still reach the bar if they gain `most`. */
+static uint32_t count_open(const kd_content *x, double norm, double bar, double most)
+{
+    const kd_content_space *w = x->space;
+    uint32_t n = 0;
+    for (uint32_t t = 0; t < w->n_touched; t++) {
+        uint32_t other = w->touched[t];
+        n += w->sum[other] + (most + slack - bar) * norm * x->item[other].norm >= 0;
+    }
+    return n;
+}
+
 /* Sums up what is needed. Returns the most that a cosine can still gain; *out_bar is the k-th best.
- */
+ * Comparing one product exactly costs about as much as EXACT_COST steps in a list. */
 static double gather(kd_content *x, uint32_t item, double norm, double *out_bar)
 {
+    enum { EXACT_COST = 32 };
     kd_content_space *w = x->space;
     double rest = 0;
+    bool is_closed = false;
     for (uint32_t k = 0; k < w->n_query; k++)
         rest += w->query[k].weight * w->query[k].weight;
     for (uint32_t k = 0; k < w->n_query; k++) {
         const kd_content_query *q = &w->query[k];
         if (q->df > SHORT_LIST && w->n_touched > x->opt.neighbours) {
             double most = sqrt(rest) / norm, bar = kth_best(x, item, norm);
-            if (most + slack < bar) {
+            is_closed = is_closed || most + slack < bar;
+            if (is_closed && count_open(x, norm, bar, most) < q->df / EXACT_COST) {
                 *out_bar = bar;
                 return most;
             }
         }
-        read_list(x, q);
+        read_list(x, q, is_closed);
         rest -= q->weight * q->weight;
         rest = rest > 0 ? rest : 0;
     }
