@@ -9,6 +9,7 @@
 
 #include "operators/active.h"
 #include "operators/blend.h"
+#include "operators/blend_options.h"
 #include "operators/content.h"
 #include "operators/needs.h"
 #include "operators/popularity.h"
@@ -209,74 +210,23 @@ static kd_rc key_of(const kd_opt_values *v, unsigned char out[KD_TOMBSTONE_KEY],
 
 static kd_rc open_content(kd_recommender *r, const kd_opt_values *v, kd_err *err)
 {
-    static const char *const languages = KD_TEXT_LANGUAGES;
     char language[32];
-    const char *p = languages;
-    for (int64_t k = kd_opt_int(v, "content.language"); k > 0; k--)
-        p = strchr(p, '|') + 1;
-    size_t n = strcspn(p, "|");
-    KD_ASSERT(n < sizeof language);
-    memcpy(language, p, n);
-    language[n] = '\0';
-    kd_content_options o = {
-        .text = {.language = language,
-                 .keeps_stop_words = kd_opt_int(v, "content.stop-words") != 0,
-                 .has_bigrams = kd_opt_int(v, "content.bigrams") != 0,
-                 .max_bytes = (uint32_t)kd_opt_int(v, "content.bytes.max"),
-                 .max_tokens = (uint32_t)kd_opt_int(v, "content.terms.max")},
-        .title = kd_opt_real(v, "content.weight.title"),
-        .description = kd_opt_real(v, "content.weight.description"),
-        .category = kd_opt_real(v, "content.weight.category"),
-        .brand = kd_opt_real(v, "content.weight.brand"),
-        .tags = kd_opt_real(v, "content.weight.tags"),
-        .neighbours = (uint32_t)kd_opt_int(v, "content.neighbours"),
-        .drift = kd_opt_real(v, "content.drift"),
-        .search = (kd_content_search)kd_opt_int(v, "content.search"),
-        .dimension = (uint32_t)kd_opt_int(v, "content.dimension"),
-        .candidates = (uint32_t)kd_opt_int(v, "content.candidates"),
-        .seed = (uint64_t)kd_opt_int(v, "content.seed"),
-    };
-    if (o.dimension % 64 != 0)
-        return kd_fail(err, KD_ECONFIG, "content.dimension: %u is not a multiple of 64",
-                       o.dimension);
-    if (o.candidates < o.neighbours)
-        return kd_fail(err, KD_ECONFIG,
-                       "content.candidates: %u is less than content.neighbours, %u", o.candidates,
-                       o.neighbours);
+    kd_content_options o;
+    KD_TRY(kd_content_options_of(v, language, &o, err));
     return kd_content_new(&o, &r->state->items, &r->state->content, err);
 }
 
 static kd_rc open_blend(kd_recommender *r, const kd_opt_values *v, kd_err *err)
 {
-    r->blend = (kd_blend_options){
-        .usercf = kd_opt_real(v, "blend.usercf"),
-        .together = kd_opt_real(v, "blend.together"),
-        .content = kd_opt_real(v, "blend.content"),
-        .popularity = kd_opt_real(v, "blend.popularity"),
-        .diversity = kd_opt_real(v, "blend.diversity"),
-        .count = r->count,
-        .content_items = (uint32_t)kd_opt_int(v, "blend.content.items"),
-        .together_audience = (uint32_t)kd_opt_int(v, "blend.together.audience"),
-        .together_within_ms = kd_opt_int(v, "blend.together.within"),
-        .category_max = (uint32_t)kd_opt_int(v, "recommend.category.max"),
-        .has_reasons = kd_opt_int(v, "recommend.reasons") != 0,
-    };
-    r->needs = (kd_needs_options){
-        .count = (uint32_t)kd_opt_int(v, "needs.count"),
-        .weigh = {.weight = {[KD_VIEW] = kd_opt_real(v, "needs.weight.view"),
-                             [KD_LIKE] = kd_opt_real(v, "needs.weight.like"),
-                             [KD_CART] = kd_opt_real(v, "needs.weight.cart"),
-                             [KD_PAID] = kd_opt_real(v, "needs.weight.purchase")},
-                  .half_life_ms = kd_opt_int(v, "needs.half-life")}};
-    int64_t half_life = kd_opt_int(v, "blend.popularity.half-life");
-    if (half_life <= 0)
-        return kd_fail(err, KD_ECONFIG, "blend.popularity.half-life: more than 0 is right");
+    double half_life;
+    r->needs = kd_needs_options_of(v);
+    KD_TRY(kd_blend_options_of(v, &r->blend, &half_life, err));
     KD_TRY(kd_rules_new(kd_opt_str(v, "rules.boost"), &r->rules, err));
     if (kd_rules_count(r->rules) > 0)
         r->blend.rules = r->rules;
     if (!r->is_blended || r->blend.popularity == 0)
         return KD_OK;
-    return kd_trend_new((double)half_life / (double)KD_MS_DAY, &r->state->trend, err);
+    return kd_trend_new(half_life, &r->state->trend, err);
 }
 
 kd_rc kd_recommender_new(const kd_opt_values *v, kd_recommender **out, kd_err *err)

@@ -120,7 +120,8 @@ static bool is_better(const kd_trend *t, const kd_ids *items, uint32_t a, uint32
 static void collect(kd_trend *t, const kd_ids *items)
 {
     enum { MOST = KD_TREND_SET / 2 };
-    memset(t->is_in, 0, t->cap_in * sizeof *t->is_in);
+    for (uint32_t k = 0; k < t->n_set; k++)
+        t->is_in[t->set[k]] = 0;
     uint32_t n = 0;
     for (uint32_t i = 0; i < t->cap_score; i++) {
         if (t->score[i] == 0 || (n == MOST && !is_better(t, items, i, t->set[n - 1])))

@@ -101,7 +101,7 @@ static void check_all(const kd_tfidf *x, const plain *docs)
             kd_str word = kd_tfidf_word(x, v.tf[k].term);
             char digits[16] = {0};
             memcpy(digits, word.p + 1, word.n - 1);
-            int t = atoi(digits);
+            int t = (int)strtol(digits, NULL, 10);
             double tf = plain_tf(&docs[d], t), idf = log((1.0 + n) / (1.0 + df[t])) + 1;
             assert_true(tf > 0 && tf == (double)v.tf[k].tf);
             sum += tf * idf * tf * idf;
