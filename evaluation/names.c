@@ -50,6 +50,17 @@ static kd_rc grow(kd_names *x, kd_err *err)
     return KD_OK;
 }
 
+void kd_names_ahead(const kd_names *x, kd_str name, int step)
+{
+    if (x->cap == 0)
+        return;
+    const kd_name *e = &x->table[(uint32_t)kd_hash64(name.p, name.n, 0) & (x->cap - 1)];
+    if (step == 0)
+        __builtin_prefetch(e);
+    else if (e->text.p != NULL)
+        __builtin_prefetch(e->text.p);
+}
+
 uint32_t kd_names_find(const kd_names *x, kd_str name)
 {
     if (x->cap == 0)

@@ -153,17 +153,9 @@ static bool is_in_segment(const kd_want *w, kd_segment segment)
     }
 }
 
+/* `columns` is 1 for a row without a hit, all of which but the first is 0: most are so. */
 static void add_row(double *to, const double *row, uint32_t columns)
 {
-    if (row[1] <= 0) { /* no hit at the shortest cut-off ... */
-        bool is_zero = true;
-        for (uint32_t k = 2; k < columns && is_zero; k++)
-            is_zero = row[k] <= 0;
-        if (is_zero) { /* ... nor at any other: most units are so */
-            to[0] += row[0];
-            return;
-        }
-    }
     for (uint32_t k = 0; k < columns; k++)
         to[k] += row[k];
 }
@@ -174,17 +166,18 @@ static double *row_at(const kd_scorer *s, uint32_t shopper, kd_segment segment)
     return s->rows + (group * KD_SEGMENTS + segment) * s->columns;
 }
 
-static kd_rc add_all(kd_scorer *s, const kd_unit *u, const double *row, kd_err *err)
+static kd_rc add_all(kd_scorer *s, const kd_unit *u, const double *row, uint32_t columns,
+                     kd_err *err)
 {
-    add_row(row_at(s, u->shopper, KD_SEG_ALL), row, s->columns);
-    add_row(row_at(s, u->shopper, kd_segment_of_history(u->n_before)), row, s->columns);
-    add_row(s->own + (size_t)u->shopper * s->columns, row, s->columns);
+    add_row(row_at(s, u->shopper, KD_SEG_ALL), row, columns);
+    add_row(row_at(s, u->shopper, kd_segment_of_history(u->n_before)), row, columns);
+    add_row(s->own + (size_t)u->shopper * s->columns, row, columns);
     kd_window *w;
     KD_TRY(kd_windows_at(&s->windows, u->time, &w, err));
-    add_row(w->row, row, s->columns);
+    add_row(w->row, row, columns);
     double *group = w->group[u->shopper % KD_WINDOW_GROUPS];
     group[0] += 1;
-    for (uint32_t m = 0; m < KD_METRICS; m++)
+    for (uint32_t m = 0; columns > 1 && m < KD_METRICS; m++)
         group[1 + m] += row[kd_row_column(&s->cutoffs, (kd_metric)m, s->cutoffs.head)];
     return KD_OK;
 }
@@ -199,6 +192,10 @@ static void add_part(kd_scorer *s, const kd_unit *u, const kd_hits *all, const d
     if (n == 0)
         return;
     double *to = row_at(s, u->shopper, segment);
+    if (all->n == 0) {
+        to[0] += 1;
+        return;
+    }
     if (n == u->n_wants) {
         add_row(to, all_row, s->columns);
         return;
@@ -245,11 +242,13 @@ kd_rc kd_scorer_unit(kd_scorer *s, const kd_unit *u, kd_err *err)
     }
     s->units.scored++;
     kd_hits h = find_hits(s, u);
-    double row[KD_ROW_MAX] = {0};
-    kd_row_of_hits(&s->cutoffs, &h, row);
+    double row[KD_ROW_MAX];
+    row[0] = 1;
+    if (h.n > 0)
+        kd_row_of_hits(&s->cutoffs, &h, row);
     for (kd_segment x = KD_SEG_PURCHASES; x <= KD_SEG_REBUY; x++)
         add_part(s, u, &h, row, x);
-    return add_all(s, u, row, err);
+    return add_all(s, u, row, h.n > 0 ? s->columns : 1, err);
 }
 
 /* -- records and lists --------------------------------------------------------------------------
@@ -293,7 +292,8 @@ kd_rc kd_scorer_note(kd_scorer *s, const kd_note *n, kd_err *err)
     /* So that windows are cut by the events, and alike whatever a configuration publishes. */
     kd_window *w;
     KD_TRY(kd_windows_at(&s->windows, n->time, &w, err));
-    s->takers[n->item] += n->is_first_contact;
+    if (n->is_first_contact)
+        s->takers[n->item]++;
     if (n->starts_unit) {
         holder *h = &s->holder[n->shopper];
         h->n_base = h->n_last;
@@ -370,6 +370,9 @@ kd_rc kd_scorer_publish(kd_scorer *s, uint32_t shopper, const kd_update *u, kd_e
         KD_TRY(find_popular(s, err));
     }
     listed list[LIST_MAX];
+    for (int step = 0; step < 2; step++)
+        for (uint32_t k = 0; k < n; k++)
+            kd_names_ahead(&s->items, u->items[k].item_id, step);
     for (uint32_t k = 0; k < n; k++) {
         now[k] = list[k].item = kd_names_find(&s->items, u->items[k].item_id);
         if (now[k] == KD_NO_NAME)

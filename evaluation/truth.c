@@ -108,9 +108,14 @@ static kd_rc grow_pairs(kd_truth *t, kd_err *err)
     uint64_t *pairs = calloc(cap, sizeof *pairs);
     if (pairs == NULL)
         return kd_fail(err, KD_ENOMEM, "no memory for %llu pairs", (unsigned long long)cap);
-    for (uint64_t k = 0; k < t->pairs_cap; k++)
+    enum { APART = 16 };
+    for (uint64_t k = 0; k < t->pairs_cap; k++) {
+        uint64_t later = k + APART < t->pairs_cap ? t->pairs[k + APART] : 0;
+        if (later != 0)
+            __builtin_prefetch(&pairs[mix(later & PAIR_KEY) & (cap - 1)], 1);
         if (t->pairs[k] != 0)
             *pair_place(pairs, cap, t->pairs[k] & PAIR_KEY) = t->pairs[k];
+    }
     free(t->pairs);
     t->pairs = pairs;
     t->pairs_cap = cap;
@@ -180,6 +185,23 @@ static kd_rc want(shopper *s, uint32_t item, bool is_purchase, uint64_t had, kd_
     return KD_OK;
 }
 
+void kd_truth_ahead(const kd_truth *t, const kd_record *r, kd_str who, int step)
+{
+    if (r->type != KD_BROWSE && r->type != KD_PURCHASE)
+        return;
+    if (step < 2) {
+        kd_names_ahead(&t->items, r->item_id, step);
+        kd_names_ahead(&t->shoppers, who, step);
+        return;
+    }
+    uint32_t item = kd_names_find(&t->items, r->item_id);
+    uint32_t number = kd_names_find(&t->shoppers, who);
+    if (item != KD_NO_NAME && number != KD_NO_NAME) {
+        pair_ahead(t, (uint64_t)number << 32 | item);
+        __builtin_prefetch(&t->shopper[number]);
+    }
+}
+
 static kd_rc take_event(kd_truth *t, const kd_record *r, kd_note *out, kd_err *err)
 {
     shopper *s = &t->shopper[out->shopper];
@@ -221,7 +243,6 @@ kd_rc kd_truth_take(kd_truth *t, const kd_record *r, kd_str who, kd_arena *arena
     if (!kd_grow((void **)&t->shopper, &t->shopper_cap, out->shopper + 1, sizeof *t->shopper))
         return kd_fail(err, KD_ENOMEM, "no memory for %u shoppers", out->shopper + 1);
     out->is_event = true;
-    pair_ahead(t, (uint64_t)out->shopper << 32 | out->item);
     shopper *s = &t->shopper[out->shopper];
     uint64_t order = r->order_id.p == NULL ? 0 : kd_hash64(r->order_id.p, r->order_id.n, 1) | 1;
     if (!continues(s, r, order)) {

@@ -71,6 +71,10 @@ void kd_truth_free(kd_truth *t);
  * borrows lives in `arena`. */
 KD_CHECK kd_rc kd_truth_take(kd_truth *t, const kd_record *r, kd_str shopper, kd_arena *arena,
                              kd_note *out, kd_err *err);
+/* Fetches what kd_truth_take of this record will touch: steps 0 to KD_TRUTH_STEPS - 1, each a few
+ * records' work before the next. A matter of speed alone: it may be left out. */
+enum { KD_TRUTH_STEPS = 3 };
+void kd_truth_ahead(const kd_truth *t, const kd_record *r, kd_str shopper, int step);
 /* At the end of the log: the units that are still open, by shopper number. */
 KD_CHECK kd_rc kd_truth_end(kd_truth *t, kd_arena *arena, const kd_unit **out, uint32_t *out_n,
                             kd_err *err);

@@ -12,8 +12,12 @@
 #include "topology/pool.h"
 
 enum {
-    BATCH = 512, /* records, or the longest epoch: one batch more always ends an epoch */
-    AHEAD = 3,   /* batches that are read before they are needed */
+    /* Records, or the longest epoch: one batch more always ends an epoch. One run alone shares the
+     * processor's cache with short batches; several take turns with long ones, since each finds the
+     * cache full of another's state. */
+    BATCH_OF_ONE = 512,
+    BATCH_OF_SEVERAL = 16384,
+    AHEAD = 3, /* batches that are read before they are needed */
     PERMUTATIONS = 1999,
     PATIENCE_MS = 60000, /* of a source that says KD_RETRY */
     WAIT_MS = 20,
@@ -478,7 +482,7 @@ kd_rc kd_backtest_new(const kd_backtest_options *o, kd_source *source,
     b->opt = *o;
     b->source = source;
     b->n = n;
-    b->batch_size = BATCH;
+    b->batch_size = n == 1 ? BATCH_OF_ONE : BATCH_OF_SEVERAL;
     pthread_mutex_init(&b->lock, NULL);
     pthread_cond_init(&b->changed, NULL);
     b->runs = calloc(n, sizeof *b->runs);

@@ -60,24 +60,54 @@ static kd_rc keep_bad(kd_batch *x, const kd_record *rec, const kd_err *why, kd_e
     return copy_bytes(x->arena, &it->record.raw_value, rec->raw_value_len, err);
 }
 
+/* Copies a good record; the truth about it follows. */
 static kd_rc keep(kd_batch_reader *r, kd_batch *x, const kd_record *rec, kd_err *err)
 {
     kd_batch_item *it = &x->items[x->n];
     it->bad = NULL;
-    it->note = (kd_note){.item = UINT32_MAX};
     KD_TRY(kd_record_copy(rec, x->arena, &it->record, err));
-    bool is_event = rec->type == KD_BROWSE || rec->type == KD_PURCHASE;
-    kd_str shopper = KD_STR_NULL;
-    if (rec->type != KD_CATALOG) {
-        shopper = kd_recommender_shopper(r->who, &it->record);
-        if (shopper.p == NULL)
-            return KD_OK; /* a dead letter of every run */
-    }
-    if (is_event) {
+    if (rec->type == KD_BROWSE || rec->type == KD_PURCHASE) {
         r->first = r->first == KD_MS_NONE || rec->time < r->first ? rec->time : r->first;
         r->last = rec->time > r->last ? rec->time : r->last;
     }
+    return KD_OK;
+}
+
+static kd_str shopper_of(const kd_batch_reader *r, const kd_batch_item *it)
+{
+    return it->record.type == KD_CATALOG ? KD_STR_NULL
+                                         : kd_recommender_shopper(r->who, &it->record);
+}
+
+static kd_rc tell_one(kd_batch_reader *r, kd_batch *x, kd_batch_item *it, kd_err *err)
+{
+    kd_str shopper = shopper_of(r, it);
+    it->note = (kd_note){.item = UINT32_MAX};
+    if (it->bad != NULL || (it->record.type != KD_CATALOG && shopper.p == NULL))
+        return KD_OK; /* a dead letter of every run */
     return kd_truth_take(r->truth, &it->record, shopper, x->arena, &it->note, err);
+}
+
+static void look_ahead(const kd_batch_reader *r, const kd_batch *x, uint32_t at, int step)
+{
+    if (at >= x->n || x->items[at].bad != NULL)
+        return;
+    kd_str shopper = shopper_of(r, &x->items[at]);
+    if (shopper.p != NULL)
+        kd_truth_ahead(r->truth, &x->items[at].record, shopper, step);
+}
+
+/* The truth about each record, in order; what is further on is fetched meanwhile. */
+static kd_rc tell(kd_batch_reader *r, kd_batch *x, kd_err *err)
+{
+    enum { APART = 5, AHEAD = APART * KD_TRUTH_STEPS };
+    for (uint32_t k = 0; k < x->n + AHEAD; k++) {
+        for (uint32_t step = 0; step < KD_TRUTH_STEPS; step++)
+            look_ahead(r, x, k - step * APART, (int)step); /* wraps below 0 */
+        if (k >= AHEAD)
+            KD_TRY(tell_one(r, x, &x->items[k - AHEAD], err));
+    }
+    return KD_OK;
 }
 
 kd_rc kd_batch_read(kd_batch_reader *r, kd_batch *x, kd_err *err)
@@ -92,7 +122,7 @@ kd_rc kd_batch_read(kd_batch_reader *r, kd_batch *x, kd_err *err)
         rc = r->source->kind->next(r->source, &rec, &why);
         if (rc == KD_END) {
             x->is_last = true;
-            rc = kd_truth_end(r->truth, x->arena, &x->units, &x->n_units, err);
+            rc = KD_OK;
             break;
         }
         if (rc != KD_OK && rc != KD_EDATA) {
@@ -110,5 +140,9 @@ kd_rc kd_batch_read(kd_batch_reader *r, kd_batch *x, kd_err *err)
         x->n++;
     }
     r->source->kind->release(r->source);
+    if (rc == KD_OK)
+        rc = tell(r, x, err);
+    if (rc == KD_OK && x->is_last)
+        rc = kd_truth_end(r->truth, x->arena, &x->units, &x->n_units, err);
     return rc;
 }

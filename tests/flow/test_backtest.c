@@ -90,14 +90,16 @@ static kd_backtest_options options(uint32_t threads)
                                  .max_dead_letters = -1};
 }
 
-static kd_rc run_all(kd_source *source, const kd_config *c, const kd_backtest_options *o, fate *out,
-                     kd_err *err)
+static kd_rc run_some(kd_source *source, const kd_config *c, uint32_t n,
+                      const kd_backtest_options *o, fate *out, kd_err *err)
 {
-    const kd_config *configs[RUNS] = {&c[0], &c[1], &c[2]};
+    const kd_config *configs[RUNS];
     kd_backtest *b = NULL;
-    assert_int_equal(kd_backtest_new(o, source, configs, RUNS, &b, err), KD_OK);
+    for (uint32_t k = 0; k < n; k++)
+        configs[k] = &c[k];
+    assert_int_equal(kd_backtest_new(o, source, configs, n, &b, err), KD_OK);
     kd_rc rc = kd_backtest_go(b, err);
-    for (uint32_t k = 0; rc == KD_OK && kd_backtest_compare(b) != NULL && k < RUNS; k++)
+    for (uint32_t k = 0; rc == KD_OK && kd_backtest_compare(b) != NULL && k < n; k++)
         out[k] =
             (fate){.output = kd_backtest_output_digest(b, k),
                    .state = kd_backtest_state_digest(b, k),
@@ -106,6 +108,12 @@ static kd_rc run_all(kd_source *source, const kd_config *c, const kd_backtest_op
     kd_backtest_free(b);
     source->kind->close(source);
     return rc;
+}
+
+static kd_rc run_all(kd_source *source, const kd_config *c, const kd_backtest_options *o, fate *out,
+                     kd_err *err)
+{
+    return run_some(source, c, RUNS, o, out, err);
 }
 
 static void test_digests_are_those_of_replays(void **unused)
@@ -196,8 +204,8 @@ static void test_odd_sources(void **unused)
         kd_err err = {0};
         kd_backtest_options o = options(threads);
         configure_all(c);
-        script bad = {0, mostly_bad};
-        assert_int_equal(run_all(scripted(&bad), c, &o, out, &err), KD_OK);
+        script bad = {0, mostly_bad}; /* one run alone: its batches are short */
+        assert_int_equal(run_some(scripted(&bad), &c[2], 1, &o, out, &err), KD_OK);
         script pauses = {0, with_pauses};
         assert_int_equal(run_all(scripted(&pauses), c, &o, out, &err), KD_OK);
         assert_true(out[0].judged > 5000 && out[0].judged == out[2].judged);
