@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "evaluation/names.h"
 
-enum { LEAST_PAIRS = 4096 };
+enum { LEAST_PAIRS = 1 << 16 };
 
 /* (shopper, item) and what there was between them, in one word; 0 is a free place. */
 #define PAIR_IS   (UINT64_C(1) << 63) /* the place is taken */
@@ -108,7 +108,7 @@ static kd_rc grow_pairs(kd_truth *t, kd_err *err)
     uint64_t *pairs = calloc(cap, sizeof *pairs);
     if (pairs == NULL)
         return kd_fail(err, KD_ENOMEM, "no memory for %llu pairs", (unsigned long long)cap);
-    enum { APART = 16 };
+    enum { APART = 64 };
     for (uint64_t k = 0; k < t->pairs_cap; k++) {
         uint64_t later = k + APART < t->pairs_cap ? t->pairs[k + APART] : 0;
         if (later != 0)
