@@ -73,6 +73,9 @@ static const kd_opt opts[] = {
      "Age from which a neighbour's interaction does not count; 0 = ages do not matter."},
     {"usercf.idf.exponent", KD_OPT_REAL, "1", 0, 4, NULL,
      "idf-cosine: an item weighs its smoothed IDF to this power; 0 = the cosine of sets."},
+    {"usercf.idf.shared", KD_OPT_REAL, "0", 0, 16, NULL,
+     "vsknn, stan: the weight of a shared item is multiplied with its smoothed IDF, as a share of "
+     "the greatest one, to this power."},
     {"usercf.idf.score", KD_OPT_REAL, "0", 0, 1000, NULL,
      "A score is multiplied with 1 + this * ln(shoppers / shoppers of the item)."},
     {"usercf.vsknn.weight", KD_OPT_ENUM, "quadratic", 0, 0, "same|div|linear|log|quadratic",
@@ -248,6 +251,7 @@ kd_rc kd_recommender_new(const kd_opt_values *v, kd_recommender **out, kd_err *e
         .half_life_ms = kd_opt_int(v, "usercf.half-life"),
         .window_ms = kd_opt_int(v, "usercf.window"),
         .idf_exponent = kd_opt_real(v, "usercf.idf.exponent"),
+        .idf_shared = kd_opt_real(v, "usercf.idf.shared"),
         .idf_score = kd_opt_real(v, "usercf.idf.score"),
         .vsknn_weight = (kd_fall)kd_opt_int(v, "usercf.vsknn.weight"),
         .vsknn_decay = (kd_fall)kd_opt_int(v, "usercf.vsknn.decay"),

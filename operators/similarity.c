@@ -27,6 +27,11 @@ double kd_idf_smooth(uint32_t n, uint32_t df, double exponent)
     return pow(log((1.0 + n) / (1.0 + df)) + 1.0, exponent);
 }
 
+double kd_idf_share(uint32_t n, uint32_t df, double exponent)
+{
+    return pow(kd_idf_smooth(n, df, 1.0) / kd_idf_smooth(n, 0, 1.0), exponent);
+}
+
 double kd_vector_cosine(double dot, double norm_u, double norm_v)
 {
     return fmin(1.0, dot / sqrt(norm_u * norm_v));

@@ -44,6 +44,9 @@ double kd_idf(uint32_t n, uint32_t df);
 /* (ln((1 + n) / (1 + df)) + 1)^exponent: smoothed as scikit-learn does, so that an item that
  * everybody has still counts. >= 1 for exponent >= 0. */
 double kd_idf_smooth(uint32_t n, uint32_t df, double exponent);
+/* The same as a share of what an item has that nobody had to do with: (smooth(df) / smooth(0)) to
+ * this power. In (0, 1]. V-SKNN's and STAN's weights of u's items are multiplied with it. */
+double kd_idf_share(uint32_t n, uint32_t df, double exponent);
 /* Cosine of vectors: dot / sqrt(norm_u * norm_v), both norms squared; rounding never lifts it
  * over 1.
  */

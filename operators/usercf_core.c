@@ -166,6 +166,9 @@ static kd_rc weigh_items(const kd_state *s, const kd_usercf_options *o, const kd
             w->weight[k] = idf_mass(s, o, subject->items[k]);
         else
             w->weight[k] = 1.0; /* a count is what a similarity of sets goes by */
+        if (o->idf_shared > 0 && (o->similarity == KD_VSKNN || o->similarity == KD_STAN))
+            w->weight[k] *=
+                kd_idf_share(s->n_shoppers, s->item[subject->items[k]].posting.n, o->idf_shared);
     }
     return KD_OK;
 }

@@ -29,6 +29,7 @@ typedef struct kd_usercf_options {
     int64_t half_life_ms;      /* 0 = none: weight of an interaction halves with this age */
     int64_t window_ms;         /* 0 = none: an interaction older than this has weight 0 */
     double idf_exponent;       /* KD_IDF_COSINE, >= 0 */
+    double idf_shared;         /* KD_VSKNN, KD_STAN: power of kd_idf_share in an item's weight */
     double idf_score;          /* score of item i is multiplied with 1 + idf_score * idf(i) */
     kd_fall vsknn_weight, vsknn_decay;
     double stan_recency, stan_distance; /* steps; 0 = off */

@@ -31,6 +31,7 @@ static void random_options(kd_rng *rng, world_options *w)
     o->links_max = (int)kd_rng_below(rng, 4);
     o->idf_exponent = (double)kd_rng_below(rng, 5) / 2;
     o->idf_score = kd_rng_below(rng, 3) == 0 ? 5 : 0;
+    o->idf_shared = kd_rng_below(rng, 3) == 0 ? 2.5 : 0;
     o->vsknn_weight = (int)kd_rng_below(rng, 5);
     o->vsknn_decay = (int)kd_rng_below(rng, 5);
     o->stan_recency = kd_rng_below(rng, 3) == 0 ? 0 : 1.02;
@@ -309,7 +310,7 @@ static void test_ask_equals_answer(void **unused)
         w.opt.purchases_max = 1000;
         w.opt.retention_ms = 0;
         w.opt.fill = false; /* popularity counts him, of course, and so does IDF */
-        w.opt.idf_score = 0;
+        w.opt.idf_score = w.opt.idf_shared = 0;
         if (w.opt.similarity == ORACLE_IDF_COSINE)
             w.opt.similarity = ORACLE_COSINE;
         w.sessions = 0;

@@ -174,6 +174,7 @@ static inline kd_recommender *world_recommender(const world_options *w)
     world_set(&v, "usercf.similarity", "%s", similarities[o->similarity]);
     world_set(&v, "usercf.window", "%lldms", (long long)o->window_ms);
     world_set(&v, "usercf.idf.exponent", "%.17g", o->idf_exponent);
+    world_set(&v, "usercf.idf.shared", "%.17g", o->idf_shared);
     world_set(&v, "usercf.idf.score", "%.17g", o->idf_score);
     world_set(&v, "usercf.vsknn.weight", "%s", falls[o->vsknn_weight]);
     world_set(&v, "usercf.vsknn.decay", "%s", falls[o->vsknn_decay]);

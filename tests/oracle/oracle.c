@@ -427,6 +427,11 @@ static double weighted(const oracle *o, const world *w, const subject *s, int v)
                         : o->opt.similarity == ORACLE_IDF_COSINE ? idf_square(o, w, s->order[k])
                         : o->opt.stan_recency > 0                ? exp(-k / o->opt.stan_recency)
                                                                  : 1.0;
+        if (o->opt.similarity != ORACLE_IDF_COSINE && o->opt.idf_shared > 0) {
+            double most = log(1.0 + shoppers_of(w)) + 1.0;
+            double idf = log((1.0 + shoppers_of(w)) / (1.0 + audience_of(w, s->order[k]))) + 1.0;
+            weight *= pow(idf / most, o->opt.idf_shared);
+        }
         norm_u += weight;
         if (is_shared)
             sum += weight;

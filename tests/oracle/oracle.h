@@ -26,7 +26,7 @@ typedef struct oracle_options {
     double weight[4];
     int64_t half_life_ms, window_ms, exclude_for_ms; /* 0 = none */
     int links_max;
-    double idf_exponent, idf_score;
+    double idf_exponent, idf_shared, idf_score;
     int vsknn_weight, vsknn_decay;
     double stan_recency, stan_distance;
     int64_t stan_age_ms;

@@ -49,6 +49,9 @@ static void test_sets(void **unused)
     is_near(kd_similarity_value(KD_JACCARD, 2, 3, 5), 2.0 / 6);
     is_near(kd_similarity_value(KD_COSINE, 2, 4, 9), 2.0 / 6);
     is_near(kd_stan_similarity(1.5, 4, 9, 0.5), 0.125);
+    is_near(kd_idf_share(7, 0, 3), 1.0);
+    is_near(kd_idf_share(7, 7, 1), 0.3247342047137871); /* 1 / (ln 8 + 1) */
+    is_near(kd_idf_share(7, 1, 2), 0.6004876802851384); /* ((ln 4 + 1) / (ln 8 + 1))^2 */
     is_near(kd_vsknn_weight(KD_FALL_QUADRATIC, 1, 4), 0.5625);
 }
 
