@@ -137,10 +137,15 @@ static void add_together(const kd_state *s, const kd_blend_options *o, const kd_
             break;
         left -= run.n;
         for (uint32_t k = run.n; k-- > 0;) { /* newest first */
-            enum { AHEAD = 4 };
-            if (k >= AHEAD)
-                __builtin_prefetch(
-                    kd_slab_ptr(s->hist.blocks, s->hist.shopper[run.slot[k - AHEAD]].block));
+            enum { AHEAD = 4, LINES = 4 };
+            if (k >= 2 * AHEAD)
+                __builtin_prefetch(&s->hist.shopper[run.slot[k - 2 * AHEAD]]);
+            if (k >= AHEAD) {
+                uint32_t block = s->hist.shopper[run.slot[k - AHEAD]].block;
+                const char *p = kd_slab_ptr(s->hist.blocks, block);
+                for (int line = 0; line < LINES; line++)
+                    __builtin_prefetch(p + line * 64);
+            }
             if (is_self(subject, run.slot[k]))
                 continue;
             looked++;
@@ -207,22 +212,13 @@ static void offer(const kd_state *s, const kd_blend_options *o, const kd_usercf_
     pool[at] = (kd_pick){.score = score, .item = item};
 }
 
-/* The best candidates into the pool. First those that others than neighbours propose, which raises
- * the bar; most of what neighbours voted for is far below it, and is not looked at further. */
+/* The best candidates into the pool: first what neighbours alone propose, then the others. Most are
+ * far below the bar soon, and are not looked at further. */
 static void fill_pool(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
                       kd_blend_space *w)
 {
     uint32_t most = pool_size(o);
     double trend = s->trend == NULL ? 0 : o->popularity;
-    for (uint32_t k = 0; k < w->n_candidates; k++) {
-        const kd_candidate *c = &w->candidate[k];
-        double votes = cf->score[c->item];
-        if (o->rules == NULL && w->n_pool == most &&
-            w->share * votes + c->together + c->content + trend < w->pool[most - 1].score)
-            continue;
-        if (votes >= 0 && !s->item[c->item].is_hidden)
-            offer(s, o, cf, w, c->item, most);
-    }
     for (uint32_t k = 0; k < cf->n_items; k++) {
         uint32_t item = cf->items[k];
         double votes = cf->score[item];
@@ -231,6 +227,15 @@ static void fill_pool(const kd_state *s, const kd_blend_options *o, const kd_use
             continue;
         if (votes > 0 && w->mark[item] == 0 && !s->item[item].is_hidden)
             offer(s, o, cf, w, item, most);
+    }
+    for (uint32_t k = 0; k < w->n_candidates; k++) {
+        const kd_candidate *c = &w->candidate[k];
+        double votes = cf->score[c->item];
+        if (o->rules == NULL && w->n_pool == most &&
+            w->share * votes + c->together + c->content + trend < w->pool[most - 1].score)
+            continue;
+        if (votes >= 0 && !s->item[c->item].is_hidden)
+            offer(s, o, cf, w, c->item, most);
     }
 }
 
