@@ -3,7 +3,8 @@
  *
  * I1  list is what kd_recommender_answer says to the same question
  * I2  the part `usercf` of an item is the sum of its votes, nearest neighbour first, times
- * `factor`, to the bit
+ * `factor`, to the bit; with `blend: on` the blend has scaled it, and votes are what it was made
+ * from
  * @thread any reader
  */
 #ifndef KD_EXPLAIN_H
