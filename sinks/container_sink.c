@@ -85,7 +85,13 @@ static void close_sink(kd_sink *s)
     free(c);
 }
 
-static const kd_sink_kind kind = {"container", start, write_one, NULL, acked, flush, close_sink};
+static const kd_sink_kind kind = {.name = "container",
+                                  .start = start,
+                                  .write = write_one,
+                                  .poll = NULL,
+                                  .acked = acked,
+                                  .flush = flush,
+                                  .close = close_sink};
 
 kd_rc kd_container_sink_new(const char *path, kd_out_type type, kd_sink **out, kd_err *err)
 {

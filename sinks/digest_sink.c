@@ -53,7 +53,13 @@ static void close_sink(kd_sink *s)
     free(d);
 }
 
-static const kd_sink_kind kind = {"digest", start, write_one, NULL, acked, flush, close_sink};
+static const kd_sink_kind kind = {.name = "digest",
+                                  .start = start,
+                                  .write = write_one,
+                                  .poll = NULL,
+                                  .acked = acked,
+                                  .flush = flush,
+                                  .close = close_sink};
 
 kd_rc kd_digest_sink_new(kd_sink **out, kd_err *err)
 {

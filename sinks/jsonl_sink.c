@@ -94,8 +94,20 @@ static void close_sink(kd_sink *s)
     free(j);
 }
 
-static const kd_sink_kind kind = {"jsonl", start, write_one, NULL, acked, flush, close_sink};
-static const kd_sink_kind live_kind = {"jsonl", start, write_one, poll, acked, flush, close_sink};
+static const kd_sink_kind kind = {.name = "jsonl",
+                                  .start = start,
+                                  .write = write_one,
+                                  .poll = NULL,
+                                  .acked = acked,
+                                  .flush = flush,
+                                  .close = close_sink};
+static const kd_sink_kind live_kind = {.name = "jsonl",
+                                       .start = start,
+                                       .write = write_one,
+                                       .poll = poll,
+                                       .acked = acked,
+                                       .flush = flush,
+                                       .close = close_sink};
 
 kd_rc kd_jsonl_sink_new(const char *path, uint32_t take, kd_sink **out, kd_err *err)
 {

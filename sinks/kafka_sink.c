@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <librdkafka/rdkafka.h>
+#include "sinks/kafka_out_internal.h"
 
-enum { N_TYPES = KD_OUT_NEEDS + 1, RING = 1 << 17 };
+enum { RING = 1 << 17 };
 
 typedef struct kafka_sink {
     kd_sink base;
-    char *name[N_TYPES]; /* owned; by kd_out_type; NULL = not published */
-    rd_kafka_topic_t *topic[N_TYPES];
+    char *name[KD_KAFKA_OUT_TYPES]; /* owned; by kd_out_type; NULL = not published */
+    rd_kafka_topic_t *topic[KD_KAFKA_OUT_TYPES];
     kd_codec *codec;
     void (*on_notice)(void *arg, const char *text);
     void *notice_arg;
@@ -67,31 +67,12 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
     }
 }
 
-static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
-{
-    /* What a person can act on comes through on_error and on_delivery. */
-    (void)rk;
-    (void)level;
-    (void)facility;
-    (void)text;
-}
-
-static const char *type_name(int type)
-{
-    static const char *const names[N_TYPES] = {"updates", "similar shoppers", "dead letters",
-                                               "nulls",   "receipts",         "shoppers' needs"};
-    return names[type];
-}
-
 static kd_rc start(kd_sink *s, kd_err *err)
 {
-    static const kd_schema_id schemas[N_TYPES] = {KD_SCHEMA_UPDATE,      KD_SCHEMA_SIMILAR,
-                                                  KD_SCHEMA_DEAD_LETTER, KD_SCHEMA_UPDATE,
-                                                  KD_SCHEMA_RECEIPT,     KD_SCHEMA_NEEDS};
     kafka_sink *k = (kafka_sink *)s;
-    for (int t = 0; t < N_TYPES; t++)
+    for (int t = 0; t < KD_KAFKA_OUT_TYPES; t++)
         if (k->name[t] != NULL)
-            KD_TRY(kd_codec_prepare(k->codec, k->name[t], schemas[t], err));
+            KD_TRY(kd_codec_prepare(k->codec, k->name[t], kd_kafka_out_schema(t), err));
     return KD_OK;
 }
 
@@ -115,38 +96,18 @@ static kd_rc produce(kafka_sink *k, int type, kd_str key, const kd_buf *value, k
         if (e != RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
             return kd_fail(err, KD_EIO, "%s: %s", k->name[type], rd_kafka_err2str(e));
         k->n_lost++;
-        notice(k, "one of the %s is too large for %s: %zu bytes", type_name(type), k->name[type],
-               value == NULL ? 0 : value->n);
+        notice(k, "one of the %s is too large for %s: %zu bytes", kd_kafka_out_name(type),
+               k->name[type], value == NULL ? 0 : value->n);
         return KD_OK;
     }
-}
-
-static kd_str key_of(const kd_out *out)
-{
-    switch (out->type) {
-    case KD_OUT_UPDATE:
-        return out->update->shopper_id;
-    case KD_OUT_SIMILAR:
-        return out->similar->shopper_id;
-    case KD_OUT_DEAD_LETTER:
-        return (kd_str){out->dead_letter->key, (uint32_t)out->dead_letter->key_len};
-    case KD_OUT_FORGOTTEN:
-        return out->forgotten;
-    case KD_OUT_RECEIPT:
-        return out->receipt->shopper_hash;
-    case KD_OUT_NEEDS:
-        return out->needs->shopper_id;
-    }
-    return KD_STR_NULL;
 }
 
 /* A null on each topic that is compacted by shopper. */
 static kd_rc forget(kafka_sink *k, kd_str shopper, kd_err *err)
 {
-    static const int compacted[] = {KD_OUT_UPDATE, KD_OUT_SIMILAR, KD_OUT_NEEDS};
-    for (; k->next_part < 3; k->next_part++)
-        if (k->name[compacted[k->next_part]] != NULL)
-            KD_TRY(produce(k, compacted[k->next_part], shopper, NULL, err));
+    for (; k->next_part < KD_KAFKA_COMPACTED; k->next_part++)
+        if (k->name[kd_kafka_compacted[k->next_part]] != NULL)
+            KD_TRY(produce(k, kd_kafka_compacted[k->next_part], shopper, NULL, err));
     k->next_part = 0;
     return KD_OK;
 }
@@ -163,7 +124,7 @@ static kd_rc write_one(kd_sink *s, const kd_out *out, kd_err *err)
     } else if (k->name[out->type] != NULL) {
         kd_buf_clear(&k->buf);
         KD_TRY(kd_codec_encode_out(k->codec, k->name[out->type], out, &k->buf, err));
-        KD_TRY(produce(k, (int)out->type, key_of(out), &k->buf, err));
+        KD_TRY(produce(k, (int)out->type, kd_kafka_out_key(out), &k->buf, err));
     }
     s->written++;
     while (k->acked < s->written && k->ring[k->acked % RING] == 0)
@@ -203,7 +164,7 @@ static void close_sink(kd_sink *s)
     if (k->rk != NULL)
         rd_kafka_purge(k->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     k->on_notice = NULL;
-    for (int t = 0; t < N_TYPES; t++) {
+    for (int t = 0; t < KD_KAFKA_OUT_TYPES; t++) {
         if (k->topic[t] != NULL)
             rd_kafka_topic_destroy(k->topic[t]);
         free(k->name[t]);
@@ -217,51 +178,24 @@ static void close_sink(kd_sink *s)
     free(k);
 }
 
-static const kd_sink_kind kind = {"kafka", start, write_one, poll, acked, flush, close_sink};
-
-static kd_rc set(rd_kafka_conf_t *conf, const char *name, const char *value, const char *from,
-                 kd_err *err)
-{
-    char text[256];
-    if (rd_kafka_conf_set(conf, name, value, text, sizeof text) == RD_KAFKA_CONF_OK)
-        return KD_OK;
-    kd_fail(err, KD_ECONFIG, "%s", text);
-    kd_err_at(err, "%s", from);
-    return KD_ECONFIG;
-}
+static const kd_sink_kind kind = {.name = "kafka",
+                                  .start = start,
+                                  .write = write_one,
+                                  .poll = poll,
+                                  .acked = acked,
+                                  .flush = flush,
+                                  .close = close_sink};
 
 static kd_rc make_producer(kafka_sink *k, const kd_kafka_sink_options *o, kd_err *err)
 {
-    /* linger.ms: what a batch may wait; short, since somebody is looking at the page. */
-    const char *const first[][2] = {{"linger.ms", "2"},
-                                    {"compression.codec", "lz4"},
-                                    {"socket.nagle.disable", "true"},
-                                    {"queue.buffering.max.kbytes", "131072"},
-                                    {"message.timeout.ms", "0"}}; /* nothing is given up */
-    const char *const last[][2] = {{"enable.idempotence", "true"},
-                                   {"partitioner", "murmur2_random"}};
-    const char *own = "kindred's own";
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    kd_rc rc = KD_OK;
-    for (size_t p = 0; rc == KD_OK && p < sizeof first / sizeof *first; p++)
-        rc = set(conf, first[p][0], first[p][1], own, err);
-    for (size_t p = 0; rc == KD_OK && p < o->n_properties; p++)
-        rc = set(conf, o->properties[p].name, o->properties[p].value, o->properties[p].from, err);
-    for (size_t p = 0; rc == KD_OK && p < sizeof last / sizeof *last; p++)
-        rc = set(conf, last[p][0], last[p][1], own, err);
+    const char *const last[][2] = {{"message.timeout.ms", "0"},
+                                   {NULL, NULL}}; /* nothing is given up */
+    rd_kafka_conf_t *conf = NULL;
+    KD_TRY(kd_kafka_out_conf(o, last, &conf, err));
     rd_kafka_conf_set_opaque(conf, k);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_conf_set_error_cb(conf, on_error);
-    rd_kafka_conf_set_log_cb(conf, on_log);
-    char text[256];
-    if (rc == KD_OK) {
-        k->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
-        if (k->rk != NULL)
-            return KD_OK; /* which owns conf now */
-        rc = kd_fail(err, KD_ECONFIG, "the producer cannot be made: %s", text);
-    }
-    rd_kafka_conf_destroy(conf);
-    return rc;
+    return kd_kafka_out_producer(conf, &k->rk, err);
 }
 
 kd_rc kd_kafka_sink_new(const kd_kafka_sink_options *o, kd_sink **out, kd_err *err)
@@ -277,9 +211,9 @@ kd_rc kd_kafka_sink_new(const kd_kafka_sink_options *o, kd_sink **out, kd_err *e
     kd_rc rc = k->ring == NULL ? kd_fail(err, KD_ENOMEM, "no memory for a sink") : KD_OK;
     if (rc == KD_OK)
         rc = make_producer(k, o, err);
-    const char *names[N_TYPES] = {o->recommendations, o->similar, o->dead_letters, NULL,
-                                  o->receipts,        o->needs};
-    for (int t = 0; rc == KD_OK && t < N_TYPES; t++) {
+    const char *names[KD_KAFKA_OUT_TYPES] = {o->recommendations, o->similar, o->dead_letters, NULL,
+                                             o->receipts,        o->needs};
+    for (int t = 0; rc == KD_OK && t < KD_KAFKA_OUT_TYPES; t++) {
         if (names[t] == NULL || names[t][0] == '\0')
             continue;
         k->name[t] = strdup(names[t]);

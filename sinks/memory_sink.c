@@ -50,7 +50,13 @@ static void close_sink(kd_sink *s)
     free(m);
 }
 
-static const kd_sink_kind kind = {"memory", start, write_one, NULL, acked, flush, close_sink};
+static const kd_sink_kind kind = {.name = "memory",
+                                  .start = start,
+                                  .write = write_one,
+                                  .poll = NULL,
+                                  .acked = acked,
+                                  .flush = flush,
+                                  .close = close_sink};
 
 kd_rc kd_memory_sink_new(kd_sink **out, kd_err *err)
 {

@@ -71,7 +71,13 @@ static void close_sink(kd_sink *s)
     free(t);
 }
 
-static const kd_sink_kind kind = {"tee", start, write_one, poll, acked, flush, close_sink};
+static const kd_sink_kind kind = {.name = "tee",
+                                  .start = start,
+                                  .write = write_one,
+                                  .poll = poll,
+                                  .acked = acked,
+                                  .flush = flush,
+                                  .close = close_sink};
 
 kd_rc kd_tee_sink_new(kd_sink **sinks, uint32_t n, kd_sink **out, kd_err *err)
 {

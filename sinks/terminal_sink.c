@@ -208,7 +208,13 @@ static void close_sink(kd_sink *s)
     free(s);
 }
 
-static const kd_sink_kind kind = {"terminal", start, write_one, poll, acked, flush, close_sink};
+static const kd_sink_kind kind = {.name = "terminal",
+                                  .start = start,
+                                  .write = write_one,
+                                  .poll = poll,
+                                  .acked = acked,
+                                  .flush = flush,
+                                  .close = close_sink};
 
 kd_rc kd_terminal_sink_new(const kd_terminal_options *o, kd_sink **out, kd_err *err)
 {

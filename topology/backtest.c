@@ -210,8 +210,12 @@ static void judge_close(kd_sink *s)
     (void)s;
 }
 
-static const kd_sink_kind judge_kind = {"judge",     judge_start, judge_write, NULL,
-                                        judge_acked, judge_flush, judge_close};
+static const kd_sink_kind judge_kind = {.name = "judge",
+                                        .start = judge_start,
+                                        .write = judge_write,
+                                        .acked = judge_acked,
+                                        .flush = judge_flush,
+                                        .close = judge_close};
 
 /* -- a run: one batch ---------------------------------------------------------------------------
  */
