@@ -5,61 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <librdkafka/rdkafka.h>
-
 #include "base/clock.h"
+#include "consumers/kafka_source_internal.h"
 
-enum {
-    BATCH = 1024,
-    CALL_MS = 5000,        /* of blocking calls at start and on assignment */
-    PAUSE_AFTER_MS = 2000, /* of back-pressure; a short one is met by not asking for more */
-};
+/* Of back-pressure; a short one is met by not asking for more. */
+enum { PAUSE_AFTER_MS = 2000 };
 
-typedef struct part {
-    kd_record_type type;
-    int32_t number;
-    int64_t next;        /* offset after the last record handed out; -1 = none yet */
-    int64_t answer_from; /* of an owned partition: records before it were answered */
-    int64_t low_at_start, end_at_start;
-    int64_t
-        settled; /* everything before it is answered and nobody else answered since; -1 = unknown */
-    int64_t marked;    /* to be committed, -1 = nothing */
-    int64_t committed; /* last given to the member */
-    bool is_owned, is_caught_up;
-} part;
-
-typedef struct kafka_source {
-    kd_source base;
-    char *topic[KD_RECORD_TYPES]; /* owned */
-    kd_codec *codec;
-    bool start_latest, stop_out_of_range;
-    int64_t ready_lag;
-    void (*on_notice)(void *arg, const char *text);
-    void *notice_arg;
-    rd_kafka_t *reader, *member;
-    rd_kafka_queue_t *queue, *member_queue;
-    part *parts; /* [n_parts], by (type, number) */
-    int n_parts;
-    uint32_t *term;            /* [n_parts] by partition number: see kd_source_pos */
-    const kd_source_pos *from; /* [n_from] borrowed */
-    size_t n_from;
-    int first[KD_RECORD_TYPES + 1]; /* parts of a type: first[type] .. first[type + 1) */
-    rd_kafka_message_t *batch[BATCH];
-    int n_batch, at;
-    rd_kafka_message_t **held; /* handed out, not released */
-    size_t n_held, cap_held;
-    kd_arena *arena;
-    bool events_paused, is_subscribed, is_member, is_away, is_full, is_full_paused;
-    int64_t full_since_ms;
-    int64_t n_records;
-    kd_err fatal; /* set by a callback, given by the next call */
-    void (*wake)(void *);
-    void *wake_arg;
-} kafka_source;
-
-static void notice(const kafka_source *k, const char *fmt, ...) KD_PRINTF(2, 3);
-
-static void notice(const kafka_source *k, const char *fmt, ...)
+void kd_kafka_notice(const kafka_source *k, const char *fmt, ...)
 {
     char text[512];
     va_list ap;
@@ -70,7 +22,7 @@ static void notice(const kafka_source *k, const char *fmt, ...)
         k->on_notice(k->notice_arg, text);
 }
 
-static part *find_part(kafka_source *k, const char *topic, int32_t number)
+part *kd_kafka_part(kafka_source *k, const char *topic, int32_t number)
 {
     for (int t = 0; t < KD_RECORD_TYPES; t++)
         if (k->topic[t] != NULL && strcmp(k->topic[t], topic) == 0 && number >= 0 &&
@@ -79,97 +31,9 @@ static part *find_part(kafka_source *k, const char *topic, int32_t number)
     return NULL;
 }
 
-/* -- the group: @thread loop, from rd_kafka_consumer_poll(member) ---------------------------------
- */
-
 static bool is_event(kd_record_type t)
 {
     return t == KD_BROWSE || t == KD_PURCHASE;
-}
-
-/* Back to `offset`: what was fetched of the partition and not handed out is dropped. */
-static void seek_back(kafka_source *k, part *p, int64_t offset)
-{
-    const char *topic = k->topic[p->type];
-    int kept = k->at;
-    for (int b = k->at; b < k->n_batch; b++) {
-        rd_kafka_message_t *m = k->batch[b];
-        bool is_its = m->partition == p->number && m->rkt != NULL &&
-                      strcmp(rd_kafka_topic_name(m->rkt), topic) == 0;
-        if (is_its)
-            rd_kafka_message_destroy(m);
-        else
-            k->batch[kept++] = m;
-    }
-    k->n_batch = kept;
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, topic, p->number)->offset = offset;
-    rd_kafka_error_t *e = rd_kafka_seek_partitions(k->reader, list, CALL_MS);
-    if (e != NULL) {
-        notice(k, "%s[%d]: cannot go back to %lld: %s", topic, p->number, (long long)offset,
-               rd_kafka_error_string(e));
-        rd_kafka_error_destroy(e);
-    }
-    rd_kafka_topic_partition_list_destroy(list);
-    p->next = offset;
-    p->is_caught_up = false;
-}
-
-/* Somebody else may have answered in between: what was published is not known to be the last word.
- */
-static void begin_term(kafka_source *k, const rd_kafka_topic_partition_list_t *list, bool is_known)
-{
-    for (int i = 0; i < list->cnt; i++) {
-        const part *p = find_part(k, list->elems[i].topic, list->elems[i].partition);
-        bool is_settled =
-            p != NULL && is_known && p->settled >= 0 && p->settled == list->elems[i].offset;
-        if (p != NULL && p->type != KD_CATALOG && !is_settled)
-            k->term[p->number]++;
-    }
-}
-
-static void gain(kafka_source *k, rd_kafka_topic_partition_list_t *list)
-{
-    rd_kafka_resp_err_t rc = rd_kafka_committed(k->member, list, CALL_MS);
-    if (rc != RD_KAFKA_RESP_ERR_NO_ERROR)
-        notice(k, "committed offsets are not to be had: %s", rd_kafka_err2str(rc));
-    begin_term(k, list, rc == RD_KAFKA_RESP_ERR_NO_ERROR);
-    for (int i = 0; i < list->cnt; i++) {
-        part *p = find_part(k, list->elems[i].topic, list->elems[i].partition);
-        if (p == NULL)
-            continue;
-        int64_t committed = list->elems[i].offset;
-        bool is_known = rc == RD_KAFKA_RESP_ERR_NO_ERROR && committed >= 0;
-        p->is_owned = true;
-        p->marked = -1;
-        p->committed = is_known ? committed : -1;
-        p->answer_from = is_known ? committed : k->start_latest ? p->end_at_start : p->low_at_start;
-        if (p->next > p->answer_from)
-            seek_back(k, p, p->answer_from);
-        list->elems[i].offset = RD_KAFKA_OFFSET_END;
-    }
-}
-
-static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t what,
-                         rd_kafka_topic_partition_list_t *list, void *opaque)
-{
-    kafka_source *k = opaque;
-    if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
-        gain(k, list);
-        rd_kafka_assign(rk, list);
-        rd_kafka_pause_partitions(rk, list); /* the member fetches nothing */
-        k->is_member = true;
-        notice(k, "the group gave this instance %d partitions", list->cnt);
-        return;
-    }
-    for (int i = 0; i < k->n_parts; i++) {
-        part *p = &k->parts[i];
-        if (p->is_owned)
-            p->settled = p->next == p->committed ? p->next : -1;
-        p->is_owned = false;
-    }
-    rd_kafka_assign(rk, NULL);
-    k->is_member = false;
 }
 
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
@@ -178,7 +42,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
     (void)rk;
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !k->is_away) {
         k->is_away = true;
-        notice(k, "no broker can be reached (%s); trying again", reason);
+        kd_kafka_notice(k, "no broker can be reached (%s); trying again", reason);
     }
 }
 
@@ -219,6 +83,9 @@ static kd_rc make_consumer(kafka_source *k, const kd_kafka_source_options *o, bo
         rc = set(conf, "queued.min.messages", "1000000", own, err);
     if (rc == KD_OK) /* a small request must not wait for the acknowledgement of the one before */
         rc = set(conf, "socket.nagle.disable", "true", own, err);
+    if (rc == KD_OK &&
+        !is_reader) /* a member that is asked to join again should not hear of it late */
+        rc = set(conf, "heartbeat.interval.ms", "500", own, err);
     for (size_t p = 0; rc == KD_OK && p < o->n_properties; p++)
         rc = set(conf, o->properties[p].name, o->properties[p].value, o->properties[p].from, err);
     const char *const fixed[][2] = {
@@ -235,7 +102,7 @@ static kd_rc make_consumer(kafka_source *k, const kd_kafka_source_options *o, bo
     rd_kafka_conf_set_log_cb(conf, on_log);
     rd_kafka_conf_set_error_cb(conf, on_error);
     if (!is_reader)
-        rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+        rd_kafka_conf_set_rebalance_cb(conf, kd_kafka_on_rebalance);
     char text[256];
     if (rc == KD_OK) {
         *out = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
@@ -251,7 +118,7 @@ static kd_rc count_partitions(kafka_source *k, kd_record_type t, int *out, kd_er
 {
     rd_kafka_topic_t *rkt = rd_kafka_topic_new(k->reader, k->topic[t], NULL);
     const struct rd_kafka_metadata *md = NULL;
-    rd_kafka_resp_err_t rc = rd_kafka_metadata(k->reader, 0, rkt, &md, CALL_MS);
+    rd_kafka_resp_err_t rc = rd_kafka_metadata(k->reader, 0, rkt, &md, KD_KAFKA_CALL_MS);
     rd_kafka_topic_destroy(rkt);
     if (rc != RD_KAFKA_RESP_ERR_NO_ERROR)
         return kd_fail(err, KD_RETRY, "no answer from the brokers: %s", rd_kafka_err2str(rc));
@@ -287,9 +154,11 @@ static kd_rc find_partitions(kafka_source *k, kd_err *err)
                 k->topic[KD_BROWSE], n[KD_BROWSE], k->topic[keyed[i]], n[keyed[i]]);
     free(k->parts);
     free(k->term);
+    free(k->mark_pos);
     k->parts = calloc((size_t)total + 1, sizeof *k->parts);
     k->term = calloc((size_t)total + 1, sizeof *k->term);
-    if (k->parts == NULL || k->term == NULL)
+    k->mark_pos = calloc((size_t)total + 1, sizeof *k->mark_pos);
+    if (k->parts == NULL || k->term == NULL || k->mark_pos == NULL)
         return kd_fail(err, KD_ENOMEM, "no memory for %d partitions", total);
     k->n_parts = total;
     for (int t = 0; t < KD_RECORD_TYPES; t++)
@@ -308,7 +177,7 @@ static void go_on_from(kafka_source *k)
 {
     for (size_t i = 0; i < k->n_from; i++) {
         const kd_source_pos *from = &k->from[i];
-        part *p = find_part(k, from->pos.topic, from->pos.partition);
+        part *p = kd_kafka_part(k, from->pos.topic, from->pos.partition);
         if (p == NULL)
             continue;
         p->next = p->settled = from->pos.offset;
@@ -329,9 +198,9 @@ static kd_rc check_range(kafka_source *k, part *p, int64_t low, int64_t high, kd
                        "%s[%d]: the snapshot ends at %lld, the broker has %lld to %lld, and "
                        "offset.out-of-range is stop",
                        topic, p->number, (long long)p->next, (long long)low, (long long)high);
-    notice(k,
-           "%s[%d]: the snapshot ends at %lld, the broker has %lld to %lld; reading on from %lld",
-           topic, p->number, (long long)p->next, (long long)low, (long long)high, (long long)low);
+    kd_kafka_notice(
+        k, "%s[%d]: the snapshot ends at %lld, the broker has %lld to %lld; reading on from %lld",
+        topic, p->number, (long long)p->next, (long long)low, (long long)high, (long long)low);
     p->next = low;
     p->settled = -1;
     return KD_OK;
@@ -368,8 +237,8 @@ static kd_rc start(kd_source *s, kd_err *err)
     for (int i = 0; i < k->n_parts; i++) {
         part *p = &k->parts[i];
         int64_t low = 0, high = 0;
-        rd_kafka_resp_err_t rc = rd_kafka_query_watermark_offsets(k->reader, k->topic[p->type],
-                                                                  p->number, &low, &high, CALL_MS);
+        rd_kafka_resp_err_t rc = rd_kafka_query_watermark_offsets(
+            k->reader, k->topic[p->type], p->number, &low, &high, KD_KAFKA_CALL_MS);
         if (rc != RD_KAFKA_RESP_ERR_NO_ERROR)
             return kd_fail(err, KD_RETRY, "%s[%d]: %s", k->topic[p->type], p->number,
                            rd_kafka_err2str(rc));
@@ -430,22 +299,25 @@ static void advance(kafka_source *k)
     k->is_subscribed = rc == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
-static void serve_member(kafka_source *k)
+/* Partitions come and go between two epochs only: what was handed out is answered by one owner. */
+static void serve(kd_source *s)
 {
+    kafka_source *k = (kafka_source *)s;
+    advance(k);
     for (int i = 0; i < 64; i++) {
         rd_kafka_message_t *m = rd_kafka_consumer_poll(k->member, 0);
         if (m == NULL)
             return;
         if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR &&
             m->err != RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED && !k->is_away)
-            notice(k, "group: %s", rd_kafka_message_errstr(m));
+            kd_kafka_notice(k, "group: %s", rd_kafka_message_errstr(m));
         rd_kafka_message_destroy(m);
     }
 }
 
 static bool fetch(kafka_source *k)
 {
-    ssize_t n = rd_kafka_consume_batch_queue(k->queue, 0, k->batch, BATCH);
+    ssize_t n = rd_kafka_consume_batch_queue(k->queue, 0, k->batch, KD_KAFKA_BATCH);
     k->at = 0;
     k->n_batch = n > 0 ? (int)n : 0;
     return n > 0;
@@ -454,7 +326,7 @@ static bool fetch(kafka_source *k)
 /* A message that is news of a partition, not a record. */
 static kd_rc take_event(kafka_source *k, const rd_kafka_message_t *m, kd_err *err)
 {
-    part *p = m->rkt == NULL ? NULL : find_part(k, rd_kafka_topic_name(m->rkt), m->partition);
+    part *p = m->rkt == NULL ? NULL : kd_kafka_part(k, rd_kafka_topic_name(m->rkt), m->partition);
     if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF && p != NULL) {
         p->is_caught_up = true;
     } else if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET && k->stop_out_of_range) {
@@ -463,7 +335,7 @@ static kd_rc take_event(kafka_source *k, const rd_kafka_message_t *m, kd_err *er
                        "offset.out-of-range is stop",
                        p == NULL ? "?" : k->topic[p->type], m->partition);
     } else {
-        notice(k, "%s", rd_kafka_message_errstr(m));
+        kd_kafka_notice(k, "%s", rd_kafka_message_errstr(m));
     }
     return KD_OK;
 }
@@ -471,7 +343,7 @@ static kd_rc take_event(kafka_source *k, const rd_kafka_message_t *m, kd_err *er
 static bool hold(kafka_source *k, rd_kafka_message_t *m)
 {
     if (k->n_held == k->cap_held) {
-        size_t cap = k->cap_held == 0 ? BATCH : k->cap_held * 2;
+        size_t cap = k->cap_held == 0 ? KD_KAFKA_BATCH : k->cap_held * 2;
         rd_kafka_message_t **held = realloc(k->held, cap * sizeof *held);
         if (held == NULL)
             return false;
@@ -511,12 +383,13 @@ static kd_rc next(kd_source *s, kd_record *out, kd_err *err)
 {
     kafka_source *k = (kafka_source *)s;
     for (;;) {
-        if (k->at == k->n_batch) {
-            serve_member(k);
-            advance(k);
-            if (k->at == k->n_batch && !fetch(k))
-                return KD_AGAIN;
+        if (k->fatal.rc != KD_OK) {
+            if (err != NULL)
+                *err = k->fatal;
+            return k->fatal.rc;
         }
+        if (k->at == k->n_batch && !fetch(k))
+            return KD_AGAIN;
         rd_kafka_message_t *m = k->batch[k->at];
         if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
             kd_rc rc = take_event(k, m, err);
@@ -526,7 +399,7 @@ static kd_rc next(kd_source *s, kd_record *out, kd_err *err)
                 return rc;
             continue;
         }
-        part *p = find_part(k, rd_kafka_topic_name(m->rkt), m->partition);
+        part *p = kd_kafka_part(k, rd_kafka_topic_name(m->rkt), m->partition);
         KD_ASSERT(p != NULL);
         *out = (kd_record){0};
         kd_rc rc = decode(k, m, p, out, err);
@@ -602,7 +475,7 @@ static kd_rc commit_marked(kafka_source *k, bool is_async)
         list->cnt == 0 ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_commit(k->member, list, is_async);
     rd_kafka_topic_partition_list_destroy(list);
     if (rc != RD_KAFKA_RESP_ERR_NO_ERROR)
-        notice(k, "commit: %s; the next one says the same again", rd_kafka_err2str(rc));
+        kd_kafka_notice(k, "commit: %s; the next one says the same again", rd_kafka_err2str(rc));
     return KD_OK; /* a lost commit means that more is read again, and nothing else */
 }
 
@@ -610,7 +483,6 @@ static kd_rc commit(kd_source *s, kd_err *err)
 {
     kafka_source *k = (kafka_source *)s;
     (void)err;
-    serve_member(k);
     return commit_marked(k, true);
 }
 
@@ -668,8 +540,11 @@ static void close_source(kd_source *s)
     release(s);
     for (; k->at < k->n_batch; k->at++)
         rd_kafka_message_destroy(k->batch[k->at]);
-    if (k->member != NULL && k->is_member)
+    if (k->member != NULL && k->is_member && k->owner == NULL)
         (void)commit_marked(k, false);
+    k->revoke = NULL; /* whoever runs this has given everything up */
+    if (k->mark_group != NULL)
+        rd_kafka_mem_free(k->member, k->mark_group);
     if (k->queue != NULL)
         rd_kafka_queue_destroy(k->queue);
     if (k->member_queue != NULL)
@@ -685,6 +560,9 @@ static void close_source(kd_source *s)
         free(k->topic[t]);
     free(k->parts);
     free(k->term);
+    free(k->mark_pos);
+    free(k->group);
+    free(k->owner);
     free(k->held);
     kd_arena_free(k->arena);
     free(k);
@@ -701,6 +579,12 @@ static const kd_source_kind kind = {
     .progress = progress,
     .close = close_source,
     .mark = mark,
+    .serve = serve,
+    .take_mark = kd_kafka_take_mark,
+    .settle = kd_kafka_settle,
+    .resync = kd_kafka_resync,
+    .set_revoke = kd_kafka_set_revoke,
+    .is_due = kd_kafka_is_due,
     .positions = positions,
 };
 
@@ -725,6 +609,14 @@ kd_rc kd_kafka_source_new(const kd_kafka_source_options *o, kd_source **out, kd_
             continue;
         k->topic[t] = strdup(o->topic[t]);
         if (k->topic[t] == NULL)
+            rc = kd_fail(err, KD_ENOMEM, "no memory for a source");
+    }
+    if (rc == KD_OK && o->transactional_id != NULL) {
+        k->properties = o->properties;
+        k->n_properties = o->n_properties;
+        k->owner = strdup(o->transactional_id);
+        k->group = strdup(o->group_id);
+        if (k->owner == NULL || k->group == NULL)
             rc = kd_fail(err, KD_ENOMEM, "no memory for a source");
     }
     if (rc == KD_OK)

@@ -40,6 +40,15 @@ typedef struct kd_source_pos {
     uint32_t term;
 } kd_source_pos;
 
+/* What a transactional sink has to know to commit (kd_sink.h has the same words). */
+typedef struct kd_mark {
+    const kd_pos *pos;
+    size_t n;
+    const char *note;
+    const void *group;
+    size_t group_len;
+} kd_mark;
+
 /* What progress lines show; -1 = unknown. */
 typedef struct kd_progress {
     int64_t records;                 /* handed out */
@@ -58,6 +67,20 @@ typedef struct kd_source_kind {
     void (*progress)(const kd_source *s, kd_progress *out);
     void (*close)(kd_source *s);
     void (*mark)(kd_source *s, const kd_pos *pending); /* NULL: see commit */
+    /* Called at the start of an epoch, before anything is handed out: what must not happen within
+     * one (partitions coming and going) happens here. NULL: nothing does. */
+    void (*serve)(kd_source *s);
+    /* With a transactional sink, which commits what mark() noted: fills *out (its arrays are the
+     * source's until the next call); `is_last`: this instance gives its partitions up. */
+    kd_rc (*take_mark)(kd_source *s, bool is_last, kd_mark *out, kd_err *err);
+    /* What take_mark() gave is committed. */
+    void (*settle)(kd_source *s);
+    /* Nobody knows what is: looks it up, and goes back to where nobody answered. */
+    kd_rc (*resync)(kd_source *s, kd_err *err);
+    /* Called before partitions are given up, between epochs; is_lost: they are already. */
+    void (*set_revoke)(kd_source *s, void (*revoke)(void *arg, bool is_lost), void *arg);
+    /* True if a record that was handed out and kept back is still to be answered; NULL: it is. */
+    bool (*is_due)(const kd_source *s, const kd_pos *pos);
     /* Writes at most max positions, returns how many there are; NULL: the source has none. */
     size_t (*positions)(const kd_source *s, const kd_pos *pending, kd_source_pos *out, size_t max);
 } kd_source_kind;

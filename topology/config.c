@@ -23,9 +23,9 @@ static const kd_opt opts[] = {
      "Threads that compute lists; no output depends on it."},
     {"emit", KD_OPT_ENUM, "on-change", 0, 0, "always|on-change",
      "Publish a list after every event, or only when it differs from the last one published."},
-    {"delivery", KD_OPT_ENUM, "at-least-once", 0, 0, "at-least-once",
-     "What a reader of the output may rely on: nothing is lost; after a crash an update may come "
-     "again, with the same trigger."},
+    {"delivery", KD_OPT_ENUM, "at-least-once", 0, 0, "at-least-once|exactly-once",
+     "What a reader of the output may rely on. Nothing is lost; after a crash an update may come "
+     "again, with the same trigger; or, in transactions, never to a read-committed reader."},
     {"commit_interval_ms", KD_OPT_INT, "100", 1, 600000, NULL,
      "How often input positions are committed, in milliseconds."},
     {"max.dead-letters", KD_OPT_INT, "-1", -1, 9e15, NULL,
@@ -81,7 +81,7 @@ static const kd_opt opts[] = {
 /* Variables that are not options: what the tests and ./dev use, and where files are looked for. */
 static const char *const reserved[] = {"KINDRED_BIN",    "KINDRED_DATA",  "KINDRED_SEED",
                                        "KINDRED_SOURCE", "KINDRED_BUILD", "KINDRED_MAPS",
-                                       "KINDRED_CONFIG"};
+                                       "KINDRED_CONFIG", "KINDRED_FAULT"};
 static const char reserved_prefix[] = "KINDRED_TEST_", property_prefix[] = "KINDRED_KAFKA_";
 
 const kd_opt *kd_topology_opts(void)

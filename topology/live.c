@@ -2,11 +2,13 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "consumers/kafka_source.h"
-#include "sinks/kafka_sink.h"
+#include "sinks/kafka_txn.h"
 
 enum { START_RETRY_MS = 500 };
 
@@ -36,6 +38,29 @@ kd_rc kd_live_codec(const kd_config *c, kd_codec **out, kd_err *err)
     return kd_codec_new(&o, out, err);
 }
 
+/* An id of this process's own: who comes after it finds it beside the committed offsets. */
+static kd_rc choose_id(kd_live *x, const kd_config *c, kd_err *err)
+{
+    const kd_opt_values *v = &c->values;
+    const char *given_id = NULL;
+    char host[64] = "host", id[256];
+    uint64_t tail = 0;
+    for (size_t k = 0; k < c->n_kafka; k++)
+        if (strcmp(c->kafka[k].name, "transactional.id") == 0)
+            given_id = c->kafka[k].value;
+    if (kd_opt_int(v, "delivery") == 0)
+        return given_id == NULL ? KD_OK
+                                : kd_fail(err, KD_ECONFIG,
+                                          "transactional.id is for delivery: "
+                                          "exactly-once");
+    (void)gethostname(host, sizeof host - 1);
+    (void)!getrandom(&tail, sizeof tail, 0);
+    snprintf(id, sizeof id, "%s-%s-%d-%08llx", kd_opt_str(v, "group.id"), host, (int)getpid(),
+             (unsigned long long)(tail & UINT32_MAX));
+    x->transactional_id = kd_arena_strz(x->arena, kd_str_of(given_id == NULL ? id : given_id));
+    return x->transactional_id == NULL ? kd_fail(err, KD_ENOMEM, "no memory for an id") : KD_OK;
+}
+
 static kd_rc open_source(kd_live *x, const kd_config *c, const kd_run_options *o, kd_err *err)
 {
     const kd_opt_values *v = &c->values;
@@ -51,6 +76,7 @@ static kd_rc open_source(kd_live *x, const kd_config *c, const kd_run_options *o
         .start_latest = kd_opt_int(v, "output.start") == 0,
         .stop_out_of_range = kd_opt_int(v, "offset.out-of-range") == 1,
         .ready_lag = kd_opt_int(v, "ready.lag"),
+        .transactional_id = x->transactional_id,
         .from = x->restored.manifest.positions,
         .n_from = x->restored.manifest.n_positions,
         .on_notice = o->on_notice,
@@ -78,6 +104,8 @@ static kd_rc open_sink(kd_live *x, const kd_config *c, const kd_run_options *o, 
         .on_notice = o->on_notice,
         .notice_arg = o->notice_arg,
     };
+    if (x->transactional_id != NULL)
+        return kd_kafka_txn_new(&so, x->transactional_id, &x->sink, err);
     return kd_kafka_sink_new(&so, &x->sink, err);
 }
 
@@ -149,6 +177,8 @@ kd_rc kd_live_open(kd_live *x, const kd_config *c, const kd_run_options *o, kd_e
     kd_rc rc = kd_live_codec(c, &x->codec, err);
     if (rc == KD_OK)
         rc = restore(x, c, &ro, err);
+    if (rc == KD_OK)
+        rc = choose_id(x, c, err);
     if (rc == KD_OK)
         rc = open_source(x, c, o, err);
     if (rc == KD_OK)

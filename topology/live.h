@@ -14,6 +14,7 @@ typedef struct kd_live {
     kd_arena *arena;         /* what the snapshot says about itself */
     kd_snapshots *snapshots; /* NULL = none are kept */
     kd_restored restored;
+    const char *transactional_id; /* in arena; NULL = at least once */
     kd_codec *codec;
     kd_source *source;
     kd_recommender *rec;

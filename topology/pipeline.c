@@ -481,6 +481,8 @@ static kd_rc fill(kd_pipeline *p, kd_err *err)
             next.is_over_rate = is_over_rate(p, &next.rec, hash);
         if (closes_epoch(p, x, hash))
             return push_back(p, x, err);
+        if (p->has_kept && p->kept.rec.emit && p->source->kind->is_due != NULL)
+            p->kept.rec.emit = p->source->kind->is_due(p->source, &p->kept.rec.pos);
         admit(p, x, hash);
         p->has_kept = false;
     }
@@ -665,6 +667,8 @@ kd_rc kd_pipeline_step(kd_pipeline *p, kd_err *err)
     if (p->stage == FILLING) {
         if (p->is_over && !p->has_kept && !p->has_bad)
             return KD_END;
+        if (p->n_entries == 0 && !p->has_bad && p->source->kind->serve != NULL)
+            p->source->kind->serve(p->source);
         KD_TRY(fill(p, err));
         KD_TRY(apply(p, err));
         KD_TRY(recommend(p, err));

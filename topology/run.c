@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "base/clock.h"
+#include "topology/commit.h"
 
 enum {
     POLL_MS = 50,      /* an idle source and the sink's deliveries are looked after this often */
@@ -33,8 +34,7 @@ struct kd_run {
     _Atomic int stop;
     bool is_loop_open, is_paused, is_done;
     int64_t retry_ms; /* 0: not retrying */
-    bool is_marked;
-    uint64_t marked; /* outputs written at the mark */
+    kd_committer committer;
     int64_t start_ms;
     kd_rc rc;
     kd_err err;
@@ -153,37 +153,15 @@ static void on_poll(uv_timer_t *t)
         serve_sink(r);
 }
 
-/* One mark is under way at a time: noted, then committed when its outputs are durable. */
-static void commit_durable(kd_run *r)
-{
-    const kd_source_kind *k = r->source->kind;
-    if (k->commit == NULL)
-        return;
-    kd_err err = {0};
-    uint64_t acked = r->sink->kind->acked(r->sink);
-    const kd_pos *pending;
-    bool is_between = kd_pipeline_between(r->pipeline, &pending);
-    bool is_durable = k->mark == NULL ? acked == r->sink->written && is_between
-                                      : r->is_marked && acked >= r->marked;
-    if (is_durable) {
-        kd_rc rc = k->commit(r->source, &err);
-        if (rc == KD_OK)
-            r->is_marked = false;
-        else if (rc != KD_RETRY && rc != KD_AGAIN)
-            finish(r, rc, &err);
-    }
-    if (k->mark != NULL && !r->is_marked && is_between) {
-        k->mark(r->source, pending);
-        r->marked = r->sink->written;
-        r->is_marked = true;
-    }
-}
-
 static void on_commit(uv_timer_t *t)
 {
     kd_run *r = t->data;
-    if (serve_sink(r))
-        commit_durable(r);
+    kd_err err = {0};
+    if (!serve_sink(r))
+        return;
+    kd_rc rc = kd_committer_tick(&r->committer, &err);
+    if (rc != KD_OK)
+        finish(r, rc, &err);
 }
 
 /* -- snapshots --------------------------------------------------------------------------------- */
@@ -333,6 +311,7 @@ kd_rc kd_run_new(const kd_run_options *o, kd_pipeline *p, kd_source *source, kd_
     }
     if (source->kind->set_wake != NULL)
         source->kind->set_wake(source, wake, r);
+    kd_committer_init(&r->committer, p, source, sink, o->on_notice, o->notice_arg);
     *out = r;
     return KD_OK;
 }
@@ -350,6 +329,8 @@ void kd_run_free(kd_run *r)
         return;
     if (r->source->kind->set_wake != NULL) /* first the event, then its handle */
         r->source->kind->set_wake(r->source, NULL, NULL);
+    if (r->source->kind->set_revoke != NULL)
+        r->source->kind->set_revoke(r->source, NULL, NULL);
     if (r->is_loop_open) {
         uv_walk(&r->loop, close_handle, NULL);
         uv_run(&r->loop, UV_RUN_DEFAULT);
@@ -364,14 +345,7 @@ static void stop_in_order(kd_run *r)
 {
     kd_err err = {0};
     int64_t timeout = r->opt.flush_timeout_ms > 0 ? r->opt.flush_timeout_ms : FLUSH_MS;
-    kd_rc rc = r->sink->kind->flush(r->sink, timeout, &err);
-    const kd_pos *pending;
-    if (rc == KD_OK && r->source->kind->commit != NULL &&
-        kd_pipeline_between(r->pipeline, &pending)) {
-        if (r->source->kind->mark != NULL)
-            r->source->kind->mark(r->source, pending);
-        rc = r->source->kind->commit(r->source, &err);
-    }
+    kd_rc rc = kd_committer_end(&r->committer, timeout, &err);
     if (rc != KD_OK && r->rc == KD_OK) {
         r->rc = rc;
         r->err = err;

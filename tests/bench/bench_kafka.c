@@ -99,6 +99,8 @@ static double pass_through(const bench_shop *shop, const char *to, const kd_upda
     size_t n_in_hand = 0;
     for (size_t done = s.n_dropped; done < shop->n;) {
         kd_record r;
+        if (n_in_hand == 0)
+            s.source->kind->serve(s.source);
         kd_rc rc = s.source->kind->next(s.source, &r, &err);
         if (rc == KD_AGAIN || n_in_hand == 512) {
             s.source->kind->release(s.source);

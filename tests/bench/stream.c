@@ -62,6 +62,7 @@ static void wait_for_group(stream *s)
     double until = bench_now() + 30;
     while (!kd_kafka_source_is_member(s->source)) {
         kd_record r;
+        s->source->kind->serve(s->source);
         kd_rc rc = s->source->kind->next(s->source, &r, &err);
         s->n_dropped += rc == KD_OK && r.emit;
         s->source->kind->release(s->source);

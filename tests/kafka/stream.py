@@ -112,7 +112,7 @@ class World:
         self.partitions = partitions
         self.instances = []
         self.sent = 0
-        self.clock = int(time.time() * 1000) - 3600_000
+        self.clock = int(time.time() * 1000) - 30 * 86400_000  # stays behind the real one
         kindred("topics", "create", "-c", self.config(), "--partitions", str(partitions))
 
     def topic(self, name):

@@ -1,0 +1,127 @@
+#include "consumers/kafka_owner_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CALL_MS = 5000, IDS = 64 };
+
+static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+    /* Failures come back from the calls. */
+    (void)rk;
+    (void)level;
+    (void)facility;
+    (void)text;
+}
+
+/* A producer with our connection; `id`: transactional. NULL: said why in `why`. */
+static rd_kafka_t *make_client(const kd_property *properties, size_t n, const char *id,
+                               char why[256])
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set_log_cb(conf, on_log);
+    bool ok = true;
+    for (size_t k = 0; ok && k < n; k++)
+        if (strcmp(properties[k].name, "transactional.id") != 0)
+            ok = rd_kafka_conf_set(conf, properties[k].name, properties[k].value, why, 256) ==
+                 RD_KAFKA_CONF_OK;
+    if (ok && id != NULL)
+        ok = rd_kafka_conf_set(conf, "transactional.id", id, why, 256) == RD_KAFKA_CONF_OK;
+    rd_kafka_t *rk = ok ? rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, 256) : NULL;
+    if (rk == NULL)
+        rd_kafka_conf_destroy(conf);
+    return rk;
+}
+
+/* The offsets as they are, without waiting for open transactions; NULL: they are not to be had. */
+static rd_kafka_event_t *list_offsets(rd_kafka_t *rk, const char *group,
+                                      const rd_kafka_topic_partition_list_t *partitions)
+{
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    rd_kafka_AdminOptions_t *o =
+        rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
+    char text[128];
+    rd_kafka_AdminOptions_set_request_timeout(o, CALL_MS, text, sizeof text);
+    rd_kafka_ListConsumerGroupOffsets_t *ask =
+        rd_kafka_ListConsumerGroupOffsets_new(group, partitions);
+    rd_kafka_ListConsumerGroupOffsets(rk, &ask, 1, o, queue);
+    rd_kafka_ListConsumerGroupOffsets_destroy(ask);
+    rd_kafka_AdminOptions_destroy(o);
+    rd_kafka_event_t *e = rd_kafka_queue_poll(queue, CALL_MS * 2);
+    rd_kafka_queue_destroy(queue);
+    if (e != NULL && rd_kafka_event_error(e) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_event_destroy(e);
+        e = NULL;
+    }
+    return e;
+}
+
+static void fence(const kd_property *properties, size_t n_properties, const char *id,
+                  void (*say)(void *arg, const char *text), void *arg)
+{
+    char why[256] = "", text[600];
+    rd_kafka_t *rk = make_client(properties, n_properties, id, why);
+    rd_kafka_error_t *e = rk == NULL ? NULL : rd_kafka_init_transactions(rk, CALL_MS * 2);
+    if (e != NULL)
+        snprintf(why, sizeof why, "%s", rd_kafka_error_string(e));
+    bool ok = rk != NULL && e == NULL;
+    if (e != NULL)
+        rd_kafka_error_destroy(e);
+    if (rk != NULL)
+        rd_kafka_destroy(rk);
+    if (ok)
+        snprintf(text, sizeof text, "%s did not give its partitions up; its transaction is ended",
+                 id);
+    else
+        snprintf(text, sizeof text, "%s did not give its partitions up and cannot be fenced: %s",
+                 id, why);
+    say(arg, text);
+}
+
+/* Adds the id to the set if it is another's and not in it; ids are copied. */
+static int note_id(char *ids[IDS], int n, const rd_kafka_topic_partition_t *p, const char *own)
+{
+    char id[256];
+    if (p->metadata == NULL || p->metadata_size == 0 || p->metadata_size >= sizeof id)
+        return n;
+    memcpy(id, p->metadata, p->metadata_size);
+    id[p->metadata_size] = '\0';
+    if (id[0] == '\0' || strcmp(id, own) == 0 || n == IDS)
+        return n;
+    for (int k = 0; k < n; k++)
+        if (strcmp(ids[k], id) == 0)
+            return n;
+    ids[n] = strdup(id);
+    return ids[n] == NULL ? n : n + 1;
+}
+
+void kd_kafka_fence_owners(const kd_property *properties, size_t n_properties, const char *group,
+                           const char *own, const rd_kafka_topic_partition_list_t *partitions,
+                           void (*say)(void *arg, const char *text), void *arg)
+{
+    char why[256] = "", *ids[IDS];
+    int n = 0;
+    rd_kafka_t *rk = make_client(properties, n_properties, NULL, why);
+    rd_kafka_event_t *e = rk == NULL ? NULL : list_offsets(rk, group, partitions);
+    const rd_kafka_ListConsumerGroupOffsets_result_t *result =
+        e == NULL ? NULL : rd_kafka_event_ListConsumerGroupOffsets_result(e);
+    size_t n_groups = 0;
+    const rd_kafka_group_result_t **groups =
+        result == NULL ? NULL : rd_kafka_ListConsumerGroupOffsets_result_groups(result, &n_groups);
+    for (size_t g = 0; g < n_groups; g++) {
+        const rd_kafka_topic_partition_list_t *list = rd_kafka_group_result_partitions(groups[g]);
+        for (int i = 0; list != NULL && i < list->cnt; i++)
+            n = note_id(ids, n, &list->elems[i], own);
+    }
+    if (e != NULL)
+        rd_kafka_event_destroy(e);
+    else
+        say(arg, "who answered before is not to be learned; an open transaction is waited for");
+    if (rk != NULL)
+        rd_kafka_destroy(rk);
+    for (int k = 0; k < n; k++) {
+        fence(properties, n_properties, ids[k], say, arg);
+        free(ids[k]);
+    }
+}
