@@ -147,8 +147,19 @@ static bool write_owner(kafka_source *k, rd_kafka_topic_partition_list_t *list)
     return true;
 }
 
+/* Nobody reads a partition that came after the start: its shoppers would never be answered. */
+static void check_known(kafka_source *k, const rd_kafka_topic_partition_list_t *list)
+{
+    for (int i = 0; i < list->cnt; i++)
+        if (kd_kafka_part(k, list->elems[i].topic, list->elems[i].partition) == NULL)
+            kd_fail(&k->fatal, KD_EIO,
+                    "%s[%d] was added while this instance ran; a restart reads it, too",
+                    list->elems[i].topic, list->elems[i].partition);
+}
+
 static void gain(kafka_source *k, rd_kafka_topic_partition_list_t *list)
 {
+    check_known(k, list);
     bool ok = find_committed(k, list);
     begin_term(k, list, ok);
     for (int i = 0; ok && i < list->cnt; i++) {
@@ -156,7 +167,7 @@ static void gain(kafka_source *k, rd_kafka_topic_partition_list_t *list)
         if (p != NULL)
             answer_from(k, p, list->elems[i].offset);
     }
-    if (ok && k->owner != NULL)
+    if (ok && k->owner != NULL && k->fatal.rc == KD_OK)
         (void)write_owner(k, list); /* a group that went on has another rebalance for us */
     for (int i = 0; i < list->cnt; i++)
         list->elems[i].offset = RD_KAFKA_OFFSET_END;

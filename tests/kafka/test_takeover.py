@@ -2,7 +2,7 @@
 """Instances of one group come and go under load: every event is answered once, all end with the state
 that the topics give, and what a join, a leave and a kill cost is measured and printed.
 
-KINDRED_SECONDS lengthens the coming and going (default 20)."""
+KINDRED_TEST_SECONDS lengthens the coming and going (default 20)."""
 
 import json
 import os
@@ -98,7 +98,7 @@ def test_what_a_join_a_leave_and_a_kill_cost(world):
 
 
 def test_coming_and_going(world):
-    seconds = int(os.environ.get("KINDRED_SECONDS", "20"))
+    seconds = int(os.environ.get("KINDRED_TEST_SECONDS", "20"))
     slots = {name: world.run(name, **EXACTLY) for name in "abc"}
     slots["a"].joined()
     load = Load(world, 0.004)

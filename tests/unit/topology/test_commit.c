@@ -275,6 +275,20 @@ static void test_revoke_after_an_unknown_outcome_drops(void **unused)
     close_setup(&x);
 }
 
+static void test_end_after_an_unknown_outcome(void **unused)
+{
+    (void)unused;
+    const kd_rc outcomes[] = {KD_END};
+    setup x;
+    kd_err err = {0};
+    open_setup(&x, outcomes);
+    tick(&x, 1);
+    assert_int_equal(kd_committer_end(&x.c, 10000, &err), KD_OK);
+    assert_string_equal(x.f.said, "mtc"); /* nothing more: the next owner answers */
+    assert_int_equal(x.notices, 1);
+    close_setup(&x);
+}
+
 static void test_end_commits_the_last(void **unused)
 {
     (void)unused;
@@ -298,6 +312,7 @@ int main(void)
         cmocka_unit_test(test_revoke_waits_and_says_the_last_words),
         cmocka_unit_test(test_lost_partitions_drop_what_is_open),
         cmocka_unit_test(test_revoke_after_an_unknown_outcome_drops),
+        cmocka_unit_test(test_end_after_an_unknown_outcome),
         cmocka_unit_test(test_end_commits_the_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

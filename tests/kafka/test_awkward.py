@@ -1,0 +1,183 @@
+#!/usr/bin/python3
+"""The awkward cases, each with its documented outcome (README, "Restart and recovery"): positions that
+the broker no longer has, a snapshot newer than the log, control records at a partition's end,
+partitions added, two instances with one transactional id, an instance that stood still, an output
+too large for its topic, a registry that is gone, full and missing disks."""
+
+import glob
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import stream
+from stream import kindred, wait_for
+
+KAFKA_LIB = os.path.join(os.environ["KINDRED_SOURCE"], "build", "kafka", "lib") \
+    if "KINDRED_SOURCE" in os.environ else ""
+EXACTLY = {"delivery": "exactly-once"}
+
+
+def broker_tool(name, *args):
+    """One of the broker's own command-line tools; None where its classes are not at hand."""
+    jars = glob.glob(os.path.join(KAFKA_LIB, "**", "*.jar"), recursive=True)
+    assert jars, f"no jars in {KAFKA_LIB}: ./dev kafka up puts them there"
+    subprocess.run(["java", "-cp", ":".join(jars), f"org.apache.kafka.tools.{name}",
+                    "--bootstrap-server", stream.BROKERS, *args],
+                   check=True, capture_output=True, timeout=stream.LIMIT_S)
+
+
+def delete_records(world, name, before):
+    path = os.path.join(world.folder, "delete.json")
+    rows = ",".join(f'{{"topic": "{world.topic(name)}", "partition": {p}, "offset": {before}}}'
+                    for p in range(world.partitions))
+    with open(path, "w") as f:
+        f.write(f'{{"version": 1, "partitions": [{rows}]}}')
+    broker_tool("DeleteRecordsCommand", "--offset-json-file", path)
+
+
+def test_committed_offset_no_longer_on_the_broker(world):
+    """What lay between is lost to everybody; the instance says so and goes on, or stops if told to."""
+    a = world.run(**EXACTLY).joined()
+    world.produce(100)
+    world.all_answered()
+    a.end()
+    answered = world.sent
+    world.produce(200)
+    delete_records(world, "browse", -1)  # all of it: the committed offsets point before the log
+    b = world.run("stop", offset__out_dash_of_dash_range="stop", **EXACTLY)
+    assert b.process.wait(timeout=stream.LIMIT_S) == 2, b.said()
+    assert "offset.out-of-range is stop" in b.said(), b.said()
+    c = world.run(**EXACTLY).joined()
+    assert re.search(r"browse\[\d\]: the group is at \d+, the broker has \d+ to \d+", c.said()), c.said()
+    world.produce(50)
+    wait_for("what came later", world.triggers, lambda t: len(t) >= answered + 50)
+    c.end()
+    assert len(world.triggers()) == len(set(world.triggers()))
+
+
+def test_snapshot_newer_than_the_log(world):
+    """The topics were made anew: the position lies behind the end; all that is there is read."""
+    options = {"snapshot__dir": world.snapshots("a"), "snapshot__interval": "1h", **EXACTLY}
+    a = world.run(**options).joined()
+    world.produce(300)
+    world.all_answered()
+    a.end()
+    for name in ("browse", "purchase"):
+        broker_tool("TopicCommand", "--delete", "--topic", world.topic(name))
+    wait_for("deletion", lambda: subprocess.run(
+        ["kcat", "-b", stream.BROKERS, "-L"], capture_output=True, text=True).stdout,
+        lambda s: f'"{world.topic("browse")}"' not in s and f'"{world.topic("purchase")}"' not in s)
+    kindred("topics", "create", "-c", world.config(), "--partitions", str(world.partitions))
+    before = len(world.triggers())
+    world.produce(40)
+    b = world.run(**options).joined()
+    assert "the snapshot ends at" in b.said(), b.said()
+    wait_for("the new events", world.triggers, lambda t: len(t) >= before + 40)
+    b.end()
+    assert len(world.triggers()) == before + 40
+
+
+def test_control_records_at_the_end_of_a_partition(world):
+    """Input written in transactions ends in a marker that is no record: the start does not wait for it."""
+    world.produce(40)
+    for p in range(world.partitions):
+        subprocess.run(["kcat", "-b", stream.BROKERS, "-P", "-t", world.topic("browse"), "-p", str(p),
+                        "-X", f"transactional.id={world.id}-{p}", "-D", "\x1e", "-k", "u1"],
+                       input=b"poison", check=True, timeout=stream.LIMIT_S,
+                       capture_output=True)
+    a = world.run(**EXACTLY).joined()
+    world.all_answered()
+    a.end()
+    assert len(world.read("dead")) == world.partitions
+    world.run(**EXACTLY).joined().end()
+
+
+def test_partitions_added_while_running(world):
+    """The instance ends and says that a restart reads them; the restarted one answers everything."""
+    fast = {"kafka__topic.metadata.refresh.interval.ms": 1000, **EXACTLY}
+    a = world.run(**fast).joined()
+    world.produce(40)
+    world.all_answered()
+    for name in ("browse", "purchase", "forget"):
+        broker_tool("TopicCommand", "--alter", "--topic", world.topic(name), "--partitions", "6")
+    assert a.process.wait(timeout=stream.LIMIT_S) == 2, a.said()
+    assert "was added while this instance ran" in a.said(), a.said()
+    b = world.run(**fast).joined()
+    world.produce(100)
+    world.all_answered()
+    b.end()
+
+
+def test_two_instances_with_one_transactional_id(world):
+    """They fence each other; one ends with a message that says so, and nothing is doubled."""
+    options = {"kafka__transactional.id": f"{world.id}-mine", "ready__lag": 1000, **EXACTLY}
+    a = world.run("a", **options).joined()
+    b = world.run("b", **options)
+    until = time.monotonic() + stream.LIMIT_S
+    while a.process.poll() is None and b.process.poll() is None and \
+            time.monotonic() < until:
+        world.produce(20)
+    ended = a if a.process.poll() is not None else b
+    assert ended.process.poll() == 2, (a.said(), b.said())
+    assert "is there another instance with transactional.id" in ended.said(), ended.said()
+    world.all_answered()
+
+
+def test_an_instance_that_stood_still(world):
+    """Stopped for longer than its session: another takes over and fences it; awake, it joins again."""
+    a = world.run("a", **EXACTLY).joined()
+    world.produce(60)
+    world.all_answered()
+    b = world.run("b", **EXACTLY).joined()
+    world.produce(60)
+    world.all_answered()
+    a.process.send_signal(signal.SIGSTOP)
+    world.produce(60)
+    world.all_answered()  # by b alone, after the session timeout
+    a.process.send_signal(signal.SIGCONT)
+    a.says("joins again")
+    world.produce(60)
+    world.all_answered()
+    a.end()
+    b.end()
+
+
+def test_an_output_too_large_for_its_topic(world):
+    """It is counted, said and left out; everything else of its transaction arrives."""
+    broker_tool("TopicCommand", "--delete", "--topic", world.topic("recommendations"))
+    wait_for("deletion", lambda: subprocess.run(
+        ["kcat", "-b", stream.BROKERS, "-L"], capture_output=True, text=True).stdout,
+        lambda s: f'"{world.topic("recommendations")}"' not in s)
+    broker_tool("TopicCommand", "--create", "--topic", world.topic("recommendations"), "--partitions",
+                "4", "--config", "max.message.bytes=700")
+    a = world.run(recommend__count=30, **EXACTLY).joined()
+    world.produce(3)
+    wait_for("small ones", world.triggers, lambda t: len(t) >= 3)
+    world.produce(300)
+    a.says("too large")
+    world.produce(1, more=[{"type": "BrowseEvent", "event_id": "z", "user_id": "u1", "session_id": None,
+                            "item_id": "i1", "action": "VIEW", "time": world.clock + 10}])
+    a.end()
+    got = world.triggers()
+    assert len(got) == len(set(got)) and 3 <= len(got) < world.sent, (len(got), world.sent)
+
+
+def test_a_snapshot_folder_that_fails(world):
+    """Gone, or not writable: said, and the work goes on without."""
+    a = world.run(snapshot__dir=world.snapshots("a"), snapshot__interval="300ms", **EXACTLY).joined()
+    world.produce(50)
+    world.all_answered()
+    shutil.rmtree(world.snapshots("a"))
+    a.says("no snapshot: ")
+    world.produce(50)
+    world.all_answered()
+    a.end()
+    b = world.run(**EXACTLY).joined()
+    b.end()
+
+
+if __name__ == "__main__":
+    stream.main(globals())
