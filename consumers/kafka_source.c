@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "consumers/kafka_source_internal.h"
 
 /* Of back-pressure; a short one is met by not asking for more. */
@@ -364,7 +365,8 @@ static kd_rc decode(kafka_source *k, const rd_kafka_message_t *m, part *p, kd_re
     /* The codec fills the fields; what the position says stays (kd_codec_decode). */
     out->pos = (kd_pos){k->topic[p->type], p->number, m->offset};
     out->ts = ts;
-    out->emit = p->is_owned && m->offset >= p->answer_from;
+    out->emit =
+        p->is_owned && m->offset >= p->answer_from && !kd_fault_is("source.skip", k->n_records);
     out->term = k->term[p->number];
     out->raw_key = m->key;
     out->raw_key_len = m->key_len;

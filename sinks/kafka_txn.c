@@ -176,12 +176,26 @@ static outcome commit_it(kafka_txn *k)
     return COMMITTED;
 }
 
+/* Faults that tests/chaos must find: a batch is lost and its offsets are committed; a batch that is
+ * committed is taken for aborted, so that it goes out twice. */
+static outcome commit_wrongly(kafka_txn *k)
+{
+    if (kd_fault_is("txn.lose", k->n_commits)) {
+        (void)abort_it(k);
+        rd_kafka_error_t *e = rd_kafka_begin_transaction(k->rk);
+        if (e != NULL)
+            rd_kafka_error_destroy(e);
+    }
+    outcome o = commit_it(k);
+    return o == COMMITTED && kd_fault_is("txn.twice", k->n_commits) ? ABORTED : o;
+}
+
 static kd_rc job_commit(void *arg, kd_err *err)
 {
     kafka_txn *k = arg;
     (void)err;
     k->n_commits++;
-    k->outcome = kd_fault_is("txn.abort", k->n_commits) ? abort_it(k) : commit_it(k);
+    k->outcome = kd_fault_is("txn.abort", k->n_commits) ? abort_it(k) : commit_wrongly(k);
     return KD_OK;
 }
 

@@ -1,0 +1,13 @@
+#!/usr/bin/python3
+"""One minute of the torture harness; ./dev chaos runs longer ones."""
+
+import glob
+import os
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+if not glob.glob(os.path.join(ROOT, "build", "kafka", "lib", "*.jar")):
+    print("skipped: there is no broker in build/kafka; ./dev kafka up fetches one")
+    sys.exit(77)
+os.execv(sys.executable, [sys.executable, os.path.join(ROOT, "tests", "chaos", "chaos.py"), "--minutes",
+                          "1", "--seed", os.environ.get("KINDRED_SEED", "7")])
