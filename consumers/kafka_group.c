@@ -255,7 +255,6 @@ void kd_kafka_settle(kd_source *s)
 kd_rc kd_kafka_resync(kd_source *s, kd_err *err)
 {
     kafka_source *k = (kafka_source *)s;
-    KD_ASSERT(k->n_held == 0);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(k->n_parts);
     for (int i = 0; i < k->n_parts; i++)
         if (k->parts[i].is_owned)

@@ -86,6 +86,7 @@ struct kd_pipeline {
     uint32_t n_asks, next_ask, ask_step;
     entry *entries; /* [epoch_max] the open epoch */
     uint32_t n_entries;
+    bool has_emit;    /* a record of the open epoch is to be answered */
     uint32_t last;    /* the last entry that is not a catalogue record, or NO_ASK */
     kd_recent *rates; /* NULL = no limit */
     kd_recent *needs; /* fingerprints of what was published; NULL = needs are not */
@@ -247,6 +248,8 @@ static bool closes_epoch(kd_pipeline *p, const entry *x, uint64_t hash)
 {
     if (p->n_entries >= p->opt.epoch_max)
         return true;
+    if (!x->rec.emit && !p->has_emit)
+        return false; /* nobody's list is due: a log that is only read needs no cuts */
     if (x->rec.type == KD_CATALOG || find_member(p, x->shopper, hash)->epoch != p->epoch)
         return false;
     return x->rec.type == KD_FORGET || (!x->is_over_rate && !continues_unit(p, x));
@@ -275,6 +278,7 @@ static void admit(kd_pipeline *p, const entry *x, uint64_t hash)
     uint32_t k = p->n_entries++;
     entry *e = &p->entries[k];
     *e = *x;
+    p->has_emit |= x->rec.emit;
     e->ask = NO_ASK;
     e->first = k;
     if (x->rec.type == KD_CATALOG)
@@ -653,6 +657,7 @@ static void end_epoch(kd_pipeline *p)
     p->counts.epochs += p->n_entries > 0;
     p->n_asks = p->next_ask = p->ask_step = 0;
     p->n_entries = 0;
+    p->has_emit = false;
     p->n_similar = p->next_similar = 0;
     p->last = NO_ASK;
     kd_arena_reset(p->text);
