@@ -36,9 +36,9 @@ typedef struct kd_applied {
 
 /* What is known beforehand about a record that will be applied soon (kd_recommender_ahead). */
 typedef struct kd_ahead {
-    uint64_t shopper_hash, item_hash;
+    uint64_t shopper_hash, item_hash, session_hash;
     uint32_t shopper, item; /* slots, a guess */
-    bool is_event;
+    bool is_event, is_linked;
 } kd_ahead;
 
 enum { KD_AHEAD_STEPS = 5 };

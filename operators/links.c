@@ -181,8 +181,9 @@ static void drop(kd_links *l, uint32_t link, kd_digest *digest)
     take_from_list(l, link);
     take_from_table(l, link);
     l->n--;
-    l->id_bytes -= x->length;
-    kd_slab_release(l->blocks, link, bytes_of(x->length));
+    uint32_t length = kd_link_session(x).n;
+    l->id_bytes -= length;
+    kd_slab_release(l->blocks, link, bytes_of(length));
 }
 
 static bool room(kd_links *l, uint32_t user)
@@ -190,6 +191,34 @@ static bool room(kd_links *l, uint32_t user)
     if ((uint64_t)(l->n + 1) * 4 > (uint64_t)l->cap_table * 3 && !resize(l, l->cap_table * 2))
         return false;
     return kd_grow((void **)&l->of_user, &l->cap_users, user + 1, sizeof *l->of_user);
+}
+
+/* x is a new link of the session, not in the table yet. */
+static void mark_shared(const kd_links *l, kd_str session, kd_link *x)
+{
+    for (uint32_t place = home(l, session), link; (link = next_of_session(l, session, &place)) != 0;
+         place = (place + 1) & (l->cap_table - 1)) {
+        at(l, link)->length |= KD_LINK_SHARED;
+        x->length |= KD_LINK_SHARED | (at(l, link)->length & KD_LINK_SHOPPER);
+    }
+}
+
+void kd_links_flag(kd_links *l, kd_str session, bool is_shopper)
+{
+    for (uint32_t place = home(l, session), link; (link = next_of_session(l, session, &place)) != 0;
+         place = (place + 1) & (l->cap_table - 1)) {
+        uint16_t length = at(l, link)->length & (uint16_t)~KD_LINK_SHOPPER;
+        at(l, link)->length = is_shopper ? length | KD_LINK_SHOPPER : length;
+    }
+}
+
+void kd_links_ahead(const kd_links *l, uint64_t session_hash, int step)
+{
+    const uint32_t *place = &l->table[session_hash & (l->cap_table - 1)];
+    if (step == 0)
+        __builtin_prefetch(place);
+    else if (*place != 0)
+        __builtin_prefetch(at(l, *place));
 }
 
 kd_rc kd_links_set(kd_links *l, uint32_t user, kd_str session, kd_ms time, kd_ms *out_old,
@@ -210,6 +239,7 @@ kd_rc kd_links_set(kd_links *l, uint32_t user, kd_str session, kd_ms time, kd_ms
     kd_link *x = at(l, link);
     x->user = user;
     x->length = (uint16_t)session.n;
+    mark_shared(l, session, x);
     memcpy(x->session, session.p, session.n);
     set_time(x, time);
     put_in_table(l, l->table, l->cap_table, link);
@@ -291,16 +321,18 @@ bool kd_links_sane(const kd_links *l)
     for (uint32_t user = 0; user < l->cap_users; user++)
         for (uint32_t link = l->of_user[user]; link != 0; link = at(l, link)->next, n++) {
             const kd_link *x = at(l, link);
-            uint32_t same = 0;
+            uint32_t same = 0, all = 0;
             for (uint32_t place = home(l, kd_link_session(x)), other;
                  (other = next_of_session(l, kd_link_session(x), &place)) != 0;
-                 place = (place + 1) & (l->cap_table - 1))
+                 place = (place + 1) & (l->cap_table - 1), all++)
                 same += at(l, other)->user == user;
             if (x->user != user || same != 1)
                 return false; /* I1 */
+            if (all > 1 && (x->length & KD_LINK_SHARED) == 0)
+                return false; /* I4 */
             if (x->next != 0 && !is_more_recent(x, at(l, x->next)))
                 return false; /* I2 */
-            id_bytes += x->length;
+            id_bytes += kd_link_session(x).n;
         }
     for (uint32_t k = 0; k < l->cap_table; k++)
         in_table += l->table[k] != 0;

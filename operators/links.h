@@ -11,6 +11,8 @@
  * I1  each pair is there at most once, in its user's list and in the table
  * I2  a user's list falls by (time, session id bytes), so that the most recent are found first
  * I3  the table is never more than three quarters full
+ * I4  of several links of a session each has KD_LINK_SHARED; KD_LINK_SHOPPER is as its owner, the
+ *     state, has last said of the session
  * Memory: 16 bytes a link and 5 to 11 of table, beside the id; 4 bytes a shopper slot.
  * Cost: that of the newest link of a user, an event of a visit under way, is O(1); others are
  * O(links of the user).   @thread one writer; any readers between writes
@@ -27,9 +29,13 @@ typedef struct kd_link {
     uint32_t next;    /* the user's next, less recent one; 0 = none */
     uint32_t time_lo; /* 48 bits of milliseconds, as in histories */
     uint16_t time_hi;
-    uint16_t length;
-    char session[]; /* [length] */
+    uint16_t length; /* of session[], and two flags */
+    char session[];
 } kd_link;
+
+#define KD_LINK_LENGTH  0x0fffu
+#define KD_LINK_SHARED  0x4000u /* the session has, or had, a link to somebody else, too */
+#define KD_LINK_SHOPPER 0x8000u /* the session is a shopper with interactions of its own */
 
 typedef struct kd_links {
     const kd_ids *users; /* borrowed: the shoppers */
@@ -53,7 +59,7 @@ static inline const kd_link *kd_links_at(const kd_links *l, uint32_t link)
 
 static inline kd_str kd_link_session(const kd_link *x)
 {
-    return (kd_str){x->session, x->length};
+    return (kd_str){x->session, x->length & KD_LINK_LENGTH};
 }
 
 static inline kd_ms kd_link_time(const kd_link *x)
@@ -71,6 +77,9 @@ static inline uint32_t kd_links_of_user(const kd_links *l, uint32_t user)
  * not there. Keeps *digest. KD_ENOMEM leaves all as it was. */
 KD_CHECK kd_rc kd_links_set(kd_links *l, uint32_t user, kd_str session, kd_ms time, kd_ms *out_old,
                             kd_digest *digest, kd_err *err);
+/* Says of all links of a session whether it is a shopper with interactions. A new link is not
+ * flagged. */
+void kd_links_flag(kd_links *l, kd_str session, bool is_shopper);
 /* Takes back what kd_links_set did. */
 void kd_links_undo(kd_links *l, uint32_t user, kd_str session, kd_ms old, kd_digest *digest);
 
@@ -78,6 +87,15 @@ void kd_links_undo(kd_links *l, uint32_t user, kd_str session, kd_ms old, kd_dig
 kd_ms kd_links_time(const kd_links *l, uint32_t user, kd_str session);
 /* The user that owns the session, KD_NO_SLOT if it has no link. */
 uint32_t kd_links_owner(const kd_links *l, kd_str session);
+/* True if the session of this link belongs to the link's user. */
+static inline bool kd_link_is_owned(const kd_links *l, const kd_link *x)
+{
+    return (x->length & KD_LINK_SHARED) == 0 || kd_links_owner(l, kd_link_session(x)) == x->user;
+}
+
+/* Fetches into the cache what finding the session's links touches: step 0, then 1 a little later.
+ */
+void kd_links_ahead(const kd_links *l, uint64_t session_hash, int step);
 
 /* Removes the links of this user up to and at `time`. */
 void kd_links_cut_user(kd_links *l, uint32_t user, kd_ms time, kd_digest *digest);

@@ -378,6 +378,9 @@ void kd_recommender_ahead(const kd_recommender *r, const kd_record *rec, int ste
             return;
         x->shopper_hash = kd_ids_hash(shopper);
         x->item_hash = kd_ids_hash(rec->item_id);
+        x->is_linked = rec->user_id.p != NULL && session_of(r, rec).p != NULL;
+        if (x->is_linked)
+            x->session_hash = kd_ids_hash(rec->session_id);
     }
     if (x->is_event)
         kd_state_ahead(r->state, step, x);

@@ -225,6 +225,7 @@ static void retire_shopper(kd_state *s, uint32_t u)
         s->published[u] = 0;
     kd_expiry_remove(&s->expiry, u);
     s->n_shoppers--;
+    kd_links_flag(&s->links, kd_ids_get(&s->shoppers, u), false);
     release_shopper(s, u);
 }
 
@@ -421,7 +422,10 @@ static kd_rc insert(kd_state *s, uint32_t u, uint32_t i, kd_action action, kd_ms
         drop_entry(s, u, p.old);
     kd_history_insert(&s->hist, u, p.place, time, i, action);
     s->n_entries++;
-    s->n_shoppers += is_first;
+    if (is_first) {
+        s->n_shoppers++;
+        kd_links_flag(&s->links, kd_ids_get(&s->shoppers, u), true);
+    }
     e = kd_entries_of(&s->hist, u);
     kd_digest_add(&s->digest, kd_state_entry_digest(s, u, e.word[p.place], time));
     s->hist.last[u] = kd_entry_time(&e, e.n - 1);
@@ -565,6 +569,15 @@ static kd_rc enter(kd_state *s, uint32_t u, kd_str item, kd_action action, kd_ms
     return rc;
 }
 
+kd_rc kd_state_link(kd_state *s, uint32_t user, kd_str session, kd_ms time, kd_ms *out_old,
+                    kd_err *err)
+{
+    KD_TRY(kd_links_set(&s->links, user, session, time, out_old, &s->digest, err));
+    if (*out_old == KD_MS_NONE && kd_state_shopper(s, session) != KD_NO_SLOT)
+        kd_links_flag(&s->links, session, true);
+    return KD_OK;
+}
+
 kd_rc kd_state_interact(kd_state *s, kd_str shopper, kd_str session, kd_str item, kd_action action,
                         kd_ms time, kd_ms ts, kd_applied *out, kd_err *err)
 {
@@ -589,7 +602,7 @@ kd_rc kd_state_interact(kd_state *s, kd_str shopper, kd_str session, kd_str item
     KD_TRY(kd_state_slot(s, shopper, &u, err));
     kd_rc rc = KD_OK;
     if (is_linked)
-        rc = kd_links_set(&s->links, u, session, time, &old, &s->digest, err);
+        rc = kd_state_link(s, u, session, time, &old, err);
     if (rc == KD_OK && !out->late) {
         rc = enter(s, u, item, action, time, out, err);
         if (rc != KD_OK && is_linked && time > old)

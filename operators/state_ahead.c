@@ -3,9 +3,9 @@
  * points to. So each step fetches one more link of the chain, for a record that is some records
  * away:
  *
- *   0 id table -> 1 hashes of the candidates -> 2 slots -> 3 history, id text, end of the audience,
- *   newest link -> 4 last chunk of a long audience, item that a full history will
- *   push out
+ *   0 id tables, table of links -> 1 hashes of the candidates, first link of the session -> 2 slots
+ *   -> 3 history, id text, end of the audience, newest link of the user -> 4 last chunk of a long
+ *   audience, item that a full history will push out
  *
  * Nothing is decided here: a wrong guess costs a fetch.
  * @thread loop
@@ -86,6 +86,8 @@ static void fetch_ends(const kd_state *s, const kd_ahead *x)
 
 void kd_state_ahead(const kd_state *s, int step, kd_ahead *x)
 {
+    if (x->is_linked && step < 2)
+        kd_links_ahead(&s->links, x->session_hash, step);
     switch (step) {
     case 0:
         kd_ids_prefetch(&s->shoppers, x->shopper_hash);

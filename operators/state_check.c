@@ -152,6 +152,9 @@ static bool sane_links(const kd_state *s)
                 t <= kd_tombstones_get(&s->tombs, kd_ids_get(&s->shoppers, u)) ||
                 t <= kd_tombstones_get(&s->tombs, kd_link_session(x)))
                 return broken("I6: a link is behind the horizon or a tombstone", u);
+            bool is_shopper = kd_state_shopper(s, kd_link_session(x)) != KD_NO_SLOT;
+            if (is_shopper != ((x->length & KD_LINK_SHOPPER) != 0))
+                return broken("a link's session is a shopper, or is none", u);
         }
     return true;
 }

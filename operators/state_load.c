@@ -133,6 +133,7 @@ static kd_rc load_shopper(loader *l, cursor *c, kd_err *err)
     s->hist.last[u] = kd_entry_time(&e, e.n - 1);
     s->n_entries += e.n;
     s->n_shoppers++;
+    kd_links_flag(&s->links, id, true);
     l->saved.shoppers++;
     l->saved.interactions += e.n;
     if (kd_state_expires(s)) {
@@ -164,7 +165,7 @@ static kd_rc load_link(loader *l, cursor *c, kd_err *err)
     KD_TRY(take_id(c, head.session, &session, err));
     uint32_t u;
     KD_TRY(kd_state_slot(l->s, user, &u, err));
-    KD_TRY(kd_links_set(&l->s->links, u, session, head.time, &old, &l->s->digest, err));
+    KD_TRY(kd_state_link(l->s, u, session, head.time, &old, err));
     if (old != KD_MS_NONE)
         return kd_fail(err, KD_EIO, "a link comes twice");
     l->saved.links++;

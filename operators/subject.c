@@ -200,12 +200,11 @@ static kd_rc find_self(const kd_state *s, const kd_subject_options *o, kd_subjec
     uint32_t link = u == KD_NO_SLOT ? 0 : kd_links_of_user(&s->links, u);
     for (const kd_link *x; link != 0 && n < o->links_max; link = x->next) {
         x = kd_links_at(&s->links, link);
-        if (kd_links_owner(&s->links, kd_link_session(x)) != u)
+        if (!kd_link_is_owned(&s->links, x))
             continue;
         n++;
-        uint32_t slot = kd_state_shopper(s, kd_link_session(x));
-        if (slot != KD_NO_SLOT)
-            w->self[out->n_self++] = slot;
+        if ((x->length & KD_LINK_SHOPPER) != 0)
+            w->self[out->n_self++] = kd_state_shopper(s, kd_link_session(x));
     }
     return KD_OK;
 }
