@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <librdkafka/rdkafka.h>
-
 #include "base/clock.h"
+#include "consumers/kafka_conf.h"
 
 enum {
     BATCH = 256,
@@ -38,6 +37,8 @@ typedef struct range_source {
     rd_kafka_topic_t *rkt[KD_RECORD_TYPES];
     kd_codec *codec;
     kd_ms from, to;
+    const kd_source_pos *begin; /* [n_begin] borrowed until start() returns */
+    size_t n_begin;
     rd_kafka_t *rk;
     part *parts; /* [n_parts] */
     int n_parts;
@@ -49,73 +50,37 @@ typedef struct range_source {
     int64_t heard_ms; /* when the brokers last sent something */
 } range_source;
 
-static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
-{
-    /* Failures come back from the calls. */
-    (void)rk;
-    (void)level;
-    (void)facility;
-    (void)text;
-}
-
 /* -- start --------------------------------------------------------------------------------------
  */
 
-static kd_rc set(rd_kafka_conf_t *conf, const char *name, const char *value, const char *from,
-                 kd_err *err)
-{
-    char text[256];
-    if (rd_kafka_conf_set(conf, name, value, text, sizeof text) == RD_KAFKA_CONF_OK)
-        return KD_OK;
-    kd_fail(err, KD_ECONFIG, "%s", text);
-    kd_err_at(err, "%s", from);
-    return KD_ECONFIG;
-}
-
 static kd_rc make_consumer(range_source *k, const kd_kafka_range_options *o, kd_err *err)
 {
-    const char *own = "kindred's own";
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    kd_rc rc = set(conf, "queued.max.messages.kbytes", "16384", own, err);
-    for (size_t p = 0; rc == KD_OK && p < o->n_properties; p++)
-        rc = set(conf, o->properties[p].name, o->properties[p].value, o->properties[p].from, err);
+    const char *const first[][2] = {{"queued.max.messages.kbytes", "16384"}};
     const char *const fixed[][2] = {
         {"group.id", "kindred.backtest"}, /* never joined */
         {"enable.auto.commit", "false"},  {"auto.commit.enable", "false"},
         {"enable.partition.eof", "true"}, {"auto.offset.reset", "error"},
     };
-    for (size_t p = 0; rc == KD_OK && p < sizeof fixed / sizeof *fixed; p++)
-        rc = set(conf, fixed[p][0], fixed[p][1], own, err);
-    rd_kafka_conf_set_log_cb(conf, on_log);
-    char text[256];
-    if (rc == KD_OK) {
-        k->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
-        if (k->rk != NULL)
-            return KD_OK; /* which owns conf now */
-        rc = kd_fail(err, KD_ECONFIG, "the consumer cannot be made: %s", text);
-    }
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    kd_rc rc = kd_kafka_set_own(conf, first, sizeof first / sizeof *first, err);
+    if (rc == KD_OK)
+        rc = kd_kafka_set_given(conf, o->properties, o->n_properties, err);
+    if (rc == KD_OK)
+        rc = kd_kafka_set_own(conf, fixed, sizeof fixed / sizeof *fixed, err);
+    if (rc == KD_OK)
+        return kd_kafka_make_consumer(conf, &k->rk, err);
     rd_kafka_conf_destroy(conf);
     return rc;
 }
 
-static kd_rc count_partitions(range_source *k, int t, int *out, kd_err *err)
+static kd_rc open_topic(range_source *k, int t, int *out_n, kd_err *err)
 {
-    const struct rd_kafka_metadata *md = NULL;
+    KD_TRY(kd_kafka_count_partitions(k->rk, k->topic[t], CALL_MS, out_n, err));
     if (k->rkt[t] == NULL)
         k->rkt[t] = rd_kafka_topic_new(k->rk, k->topic[t], NULL);
-    rd_kafka_resp_err_t rc = k->rkt[t] == NULL
-                                 ? rd_kafka_last_error()
-                                 : rd_kafka_metadata(k->rk, 0, k->rkt[t], &md, CALL_MS);
-    if (rc != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return kd_fail(err, KD_RETRY, "no answer from the brokers: %s", rd_kafka_err2str(rc));
-    rc = md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-    *out = md->topic_cnt == 1 ? md->topics[0].partition_cnt : 0;
-    rd_kafka_metadata_destroy(md);
-    if (rc == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
-        return kd_fail(err, KD_ECONFIG, "topic %s does not exist", k->topic[t]);
-    if (rc != RD_KAFKA_RESP_ERR_NO_ERROR || *out == 0)
-        return kd_fail(err, KD_RETRY, "topic %s: %s", k->topic[t], rd_kafka_err2str(rc));
-    return KD_OK;
+    return k->rkt[t] != NULL ? KD_OK
+                             : kd_fail(err, KD_RETRY, "topic %s: %s", k->topic[t],
+                                       rd_kafka_err2str(rd_kafka_last_error()));
 }
 
 static kd_rc find_parts(range_source *k, kd_err *err)
@@ -123,7 +88,7 @@ static kd_rc find_parts(range_source *k, kd_err *err)
     int n[KD_RECORD_TYPES] = {0}, total = 0;
     for (int t = 0; t < KD_RECORD_TYPES; t++) {
         if (k->topic[t] != NULL)
-            KD_TRY(count_partitions(k, t, &n[t], err));
+            KD_TRY(open_topic(k, t, &n[t], err));
         total += n[t];
     }
     k->parts = calloc((size_t)total + 1, sizeof *k->parts);
@@ -168,6 +133,9 @@ static kd_rc find_range(range_source *k, part *p, kd_err *err)
     p->end = high;
     if (k->from != KD_MS_NONE && p->type != KD_CATALOG)
         KD_TRY(offset_at(k, p, k->from, high, &p->begin, err));
+    for (size_t b = 0; b < k->n_begin; b++)
+        if (k->begin[b].pos.partition == p->number && strcmp(k->begin[b].pos.topic, p->topic) == 0)
+            p->begin = k->begin[b].pos.offset > low ? k->begin[b].pos.offset : low;
     if (k->to != KD_MS_NONE)
         KD_TRY(offset_at(k, p, k->to, high, &p->end, err));
     p->is_over = p->begin >= p->end;
@@ -396,6 +364,8 @@ kd_rc kd_kafka_range_source_new(const kd_kafka_range_options *o, kd_source **out
     k->codec = o->codec;
     k->from = o->from;
     k->to = o->to;
+    k->begin = o->begin;
+    k->n_begin = o->n_begin;
     k->arena = kd_arena_new(0);
     k->scratch = kd_arena_new(0);
     bool is_short = k->arena == NULL || k->scratch == NULL;

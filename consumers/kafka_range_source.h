@@ -23,8 +23,11 @@ typedef struct kd_kafka_range_options {
     const char *topic[KD_RECORD_TYPES]; /* by kd_record_type; NULL or "" = not read */
     const kd_property *properties;      /* librdkafka's; bootstrap.servers among them */
     size_t n_properties;
-    kd_codec *codec; /* borrowed while the source lives */
-    kd_ms from, to;  /* KD_MS_NONE = the oldest record, the end */
+    kd_codec *codec;            /* borrowed while the source lives */
+    kd_ms from, to;             /* KD_MS_NONE = the oldest record, the end */
+    const kd_source_pos *begin; /* [n_begin] where to begin in these partitions instead of `from`;
+                                 * borrowed until start() returns */
+    size_t n_begin;
 } kd_kafka_range_options;
 
 /* Strings are copied. KD_ECONFIG for a property that librdkafka refuses. start() gives KD_RETRY

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "consumers/kafka_conf.h"
 #include "consumers/kafka_source_internal.h"
 
 /* Of back-pressure; a short one is met by not asking for more. */
@@ -47,48 +48,24 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
     }
 }
 
-static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
-{
-    /* What a person can act on comes through on_error and on_rebalance. */
-    (void)rk;
-    (void)level;
-    (void)facility;
-    (void)text;
-}
-
 /* -- start
  * ------------------------------------------------------------------------------------------ */
-
-static kd_rc set(rd_kafka_conf_t *conf, const char *name, const char *value, const char *from,
-                 kd_err *err)
-{
-    char text[256];
-    if (rd_kafka_conf_set(conf, name, value, text, sizeof text) == RD_KAFKA_CONF_OK)
-        return KD_OK;
-    kd_fail(err, KD_ECONFIG, "%s", text);
-    kd_err_at(err, "%s", from);
-    return KD_ECONFIG;
-}
 
 static kd_rc make_consumer(kafka_source *k, const kd_kafka_source_options *o, bool is_reader,
                            rd_kafka_t **out, kd_err *err)
 {
-    const char *own = "kindred's own";
     char group[300];
     snprintf(group, sizeof group, "%s%s", o->group_id, is_reader ? ".reader" : "");
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    kd_rc rc = set(conf, "queued.max.messages.kbytes", "131072", own, err);
-    /* librdkafka 2.0 looks away for a second when a partition has this many waiting: the bytes
-     * above are the bound, or a replay would stand still between bursts. */
-    if (rc == KD_OK)
-        rc = set(conf, "queued.min.messages", "1000000", own, err);
-    if (rc == KD_OK) /* a small request must not wait for the acknowledgement of the one before */
-        rc = set(conf, "socket.nagle.disable", "true", own, err);
-    if (rc == KD_OK &&
-        !is_reader) /* a member that is asked to join again should not hear of it late */
-        rc = set(conf, "heartbeat.interval.ms", "500", own, err);
-    for (size_t p = 0; rc == KD_OK && p < o->n_properties; p++)
-        rc = set(conf, o->properties[p].name, o->properties[p].value, o->properties[p].from, err);
+    const char *const first[][2] = {
+        {"queued.max.messages.kbytes", "131072"},
+        /* librdkafka 2.0 looks away for a second when a partition has this many waiting: the bytes
+         * above are the bound, or a replay would stand still between bursts. */
+        {"queued.min.messages", "1000000"},
+        /* A small request must not wait for the acknowledgement of the one before. */
+        {"socket.nagle.disable", "true"},
+        /* A member that is asked to join again should not hear of it late. */
+        {"heartbeat.interval.ms", is_reader ? "3000" : "500"},
+    };
     const char *const fixed[][2] = {
         {"group.id", group},
         {"enable.auto.commit", "false"},
@@ -97,41 +74,21 @@ static kd_rc make_consumer(kafka_source *k, const kd_kafka_source_options *o, bo
         {"enable.partition.eof", is_reader ? "true" : "false"},
         {"auto.offset.reset", o->stop_out_of_range && is_reader ? "error" : "earliest"},
     };
-    for (size_t p = 0; rc == KD_OK && p < sizeof fixed / sizeof *fixed; p++)
-        rc = set(conf, fixed[p][0], fixed[p][1], own, err);
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    kd_rc rc = kd_kafka_set_own(conf, first, sizeof first / sizeof *first, err);
+    if (rc == KD_OK)
+        rc = kd_kafka_set_given(conf, o->properties, o->n_properties, err);
+    if (rc == KD_OK)
+        rc = kd_kafka_set_own(conf, fixed, sizeof fixed / sizeof *fixed, err);
+    if (rc != KD_OK) {
+        rd_kafka_conf_destroy(conf);
+        return rc;
+    }
     rd_kafka_conf_set_opaque(conf, k);
-    rd_kafka_conf_set_log_cb(conf, on_log);
     rd_kafka_conf_set_error_cb(conf, on_error);
     if (!is_reader)
         rd_kafka_conf_set_rebalance_cb(conf, kd_kafka_on_rebalance);
-    char text[256];
-    if (rc == KD_OK) {
-        *out = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
-        if (*out != NULL)
-            return KD_OK; /* which owns conf now */
-        rc = kd_fail(err, KD_ECONFIG, "the consumer cannot be made: %s", text);
-    }
-    rd_kafka_conf_destroy(conf);
-    return rc;
-}
-
-static kd_rc count_partitions(kafka_source *k, kd_record_type t, int *out, kd_err *err)
-{
-    rd_kafka_topic_t *rkt = rd_kafka_topic_new(k->reader, k->topic[t], NULL);
-    const struct rd_kafka_metadata *md = NULL;
-    rd_kafka_resp_err_t rc = rd_kafka_metadata(k->reader, 0, rkt, &md, KD_KAFKA_CALL_MS);
-    rd_kafka_topic_destroy(rkt);
-    if (rc != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return kd_fail(err, KD_RETRY, "no answer from the brokers: %s", rd_kafka_err2str(rc));
-    rc = md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-    *out = md->topic_cnt == 1 ? md->topics[0].partition_cnt : 0;
-    rd_kafka_metadata_destroy(md);
-    if (rc == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
-        return kd_fail(err, KD_ECONFIG, "topic %s does not exist; `kindred topics create` makes it",
-                       k->topic[t]);
-    if (rc != RD_KAFKA_RESP_ERR_NO_ERROR || *out == 0)
-        return kd_fail(err, KD_RETRY, "topic %s: %s", k->topic[t], rd_kafka_err2str(rc));
-    return KD_OK;
+    return kd_kafka_make_consumer(conf, out, err);
 }
 
 /* One shopper must have one owner: the topics that are keyed by shopper have equal partitions. */
@@ -141,7 +98,7 @@ static kd_rc find_partitions(kafka_source *k, kd_err *err)
     for (int t = 0; t < KD_RECORD_TYPES; t++) {
         k->first[t] = total;
         if (k->topic[t] != NULL)
-            KD_TRY(count_partitions(k, (kd_record_type)t, &n[t], err));
+            KD_TRY(kd_kafka_count_partitions(k->reader, k->topic[t], KD_KAFKA_CALL_MS, &n[t], err));
         total += n[t];
     }
     k->first[KD_RECORD_TYPES] = total;
@@ -366,7 +323,8 @@ static kd_rc decode(kafka_source *k, const rd_kafka_message_t *m, part *p, kd_re
     out->pos = (kd_pos){k->topic[p->type], p->number, m->offset};
     out->ts = ts;
     out->emit = p->is_owned && m->offset >= p->answer_from;
-    if (kd_fault_is("source.skip", k->n_records / 64))
+    k->n_to_answer += out->emit;
+    if (kd_fault_is("source.skip", k->n_to_answer / 64))
         out->emit = false; /* some records in a row */
     out->term = k->term[p->number];
     out->raw_key = m->key;

@@ -49,7 +49,7 @@ typedef struct kafka_source {
     kd_arena *arena;
     bool events_paused, is_subscribed, is_member, is_away, is_full, is_full_paused;
     int64_t full_since_ms;
-    int64_t n_records;
+    int64_t n_records, n_to_answer;
     kd_err fatal; /* set by a callback, given by the next call */
     /* With a transactional sink only. */
     char *group, *owner;           /* owned; owner is the transactional id */

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <librdkafka/rdkafka.h>
+#include "consumers/kafka_conf.h"
 
 enum { CALL_MS = 5000, BATCH = 256 };
 
@@ -14,59 +14,22 @@ struct kd_tail {
     int n, n_open;
 };
 
-static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
-{
-    /* Failures come back from the calls. */
-    (void)rk;
-    (void)level;
-    (void)facility;
-    (void)text;
-}
-
 static kd_rc make_consumer(kd_tail *t, const kd_tail_options *o, kd_err *err)
 {
-    char text[256];
-    const char *from = "kindred's own";
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
     const char *const own[][2] = {
         {"group.id", "kindred.tail"}, /* never joined: assign needs a name */
         {"enable.auto.commit", "false"},
         {"fetch.wait.max.ms", "20"},
         {"socket.nagle.disable", "true"},
         {"enable.partition.eof", "true"}};
-    rd_kafka_conf_res_t rc = RD_KAFKA_CONF_OK;
-    for (size_t k = 0; rc == RD_KAFKA_CONF_OK && k < sizeof own / sizeof *own; k++)
-        rc = rd_kafka_conf_set(conf, own[k][0], own[k][1], text, sizeof text);
-    for (size_t k = 0; rc == RD_KAFKA_CONF_OK && k < o->n_properties; k++) {
-        from = o->properties[k].from;
-        rc = rd_kafka_conf_set(conf, o->properties[k].name, o->properties[k].value, text,
-                               sizeof text);
-    }
-    rd_kafka_conf_set_log_cb(conf, on_log);
-    if (rc == RD_KAFKA_CONF_OK) {
-        t->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
-        if (t->rk != NULL)
-            return KD_OK; /* which owns conf now */
-    }
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    kd_rc rc = kd_kafka_set_own(conf, own, sizeof own / sizeof *own, err);
+    if (rc == KD_OK)
+        rc = kd_kafka_set_given(conf, o->properties, o->n_properties, err);
+    if (rc == KD_OK)
+        return kd_kafka_make_consumer(conf, &t->rk, err);
     rd_kafka_conf_destroy(conf);
-    kd_fail(err, KD_ECONFIG, "%s", text);
-    kd_err_at(err, "%s", from);
-    return KD_ECONFIG;
-}
-
-static kd_rc count_partitions(kd_tail *t, const char *topic, kd_err *err)
-{
-    const struct rd_kafka_metadata *md = NULL;
-    rd_kafka_topic_t *rkt = rd_kafka_topic_new(t->rk, topic, NULL);
-    rd_kafka_resp_err_t e = rd_kafka_metadata(t->rk, 0, rkt, &md, CALL_MS);
-    rd_kafka_topic_destroy(rkt);
-    if (e != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return kd_fail(err, KD_RETRY, "no answer from the brokers: %s", rd_kafka_err2str(e));
-    t->n = md->topic_cnt == 1 && md->topics[0].err == RD_KAFKA_RESP_ERR_NO_ERROR
-               ? md->topics[0].partition_cnt
-               : 0;
-    rd_kafka_metadata_destroy(md);
-    return t->n > 0 ? KD_OK : kd_fail(err, KD_ECONFIG, "topic %s does not exist", topic);
+    return rc;
 }
 
 static kd_rc assign(kd_tail *t, const kd_tail_options *o, kd_err *err)
@@ -102,7 +65,7 @@ kd_rc kd_tail_new(const kd_tail_options *o, kd_tail **out, kd_err *err)
     if (rc == KD_OK) {
         rd_kafka_poll_set_consumer(t->rk);
         t->queue = rd_kafka_queue_get_consumer(t->rk);
-        rc = count_partitions(t, o->topic, err);
+        rc = kd_kafka_count_partitions(t->rk, o->topic, CALL_MS, &t->n, err);
     }
     if (rc == KD_OK)
         rc = assign(t, o, err);

@@ -1,0 +1,70 @@
+#include "consumers/kafka_conf.h"
+
+kd_rc kd_kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value, const char *from,
+                   kd_err *err)
+{
+    char text[256];
+    if (rd_kafka_conf_set(conf, name, value, text, sizeof text) == RD_KAFKA_CONF_OK)
+        return KD_OK;
+    kd_fail(err, KD_ECONFIG, "%s", text);
+    kd_err_at(err, "%s", from);
+    return KD_ECONFIG;
+}
+
+kd_rc kd_kafka_set_own(rd_kafka_conf_t *conf, const char *const (*pairs)[2], size_t n, kd_err *err)
+{
+    for (size_t k = 0; k < n; k++)
+        KD_TRY(kd_kafka_set(conf, pairs[k][0], pairs[k][1], "kindred's own", err));
+    return KD_OK;
+}
+
+kd_rc kd_kafka_set_given(rd_kafka_conf_t *conf, const kd_property *properties, size_t n,
+                         kd_err *err)
+{
+    for (size_t k = 0; k < n; k++)
+        KD_TRY(
+            kd_kafka_set(conf, properties[k].name, properties[k].value, properties[k].from, err));
+    return KD_OK;
+}
+
+static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+    /* What a person can act on comes back from calls and through the other callbacks. */
+    (void)rk;
+    (void)level;
+    (void)facility;
+    (void)text;
+}
+
+kd_rc kd_kafka_make_consumer(rd_kafka_conf_t *conf, rd_kafka_t **out, kd_err *err)
+{
+    char text[256];
+    rd_kafka_conf_set_log_cb(conf, on_log);
+    *out = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
+    if (*out != NULL)
+        return KD_OK; /* which owns conf now */
+    rd_kafka_conf_destroy(conf);
+    return kd_fail(err, KD_ECONFIG, "the consumer cannot be made: %s", text);
+}
+
+kd_rc kd_kafka_count_partitions(rd_kafka_t *rk, const char *topic, int timeout_ms, int *out,
+                                kd_err *err)
+{
+    rd_kafka_topic_t *rkt = rd_kafka_topic_new(rk, topic, NULL);
+    const struct rd_kafka_metadata *md = NULL;
+    rd_kafka_resp_err_t rc =
+        rkt == NULL ? rd_kafka_last_error() : rd_kafka_metadata(rk, 0, rkt, &md, timeout_ms);
+    if (rkt != NULL)
+        rd_kafka_topic_destroy(rkt);
+    if (rc != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return kd_fail(err, KD_RETRY, "no answer from the brokers: %s", rd_kafka_err2str(rc));
+    rc = md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    *out = md->topic_cnt == 1 ? md->topics[0].partition_cnt : 0;
+    rd_kafka_metadata_destroy(md);
+    if (rc == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+        return kd_fail(err, KD_ECONFIG, "topic %s does not exist; `kindred topics create` makes it",
+                       topic);
+    if (rc != RD_KAFKA_RESP_ERR_NO_ERROR || *out == 0)
+        return kd_fail(err, KD_RETRY, "topic %s: %s", topic, rd_kafka_err2str(rc));
+    return KD_OK;
+}
