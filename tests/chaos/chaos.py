@@ -18,7 +18,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LIB = os.path.join(ROOT, "build", "kafka", "lib", "*")
-PLANTS = ("txn.lose:3", "txn.twice:3", "source.skip:24")
+PLANTS = ("txn.lose:3", "txn.twice:3", "source.skip:4")
 
 
 def free_port():
