@@ -11,6 +11,7 @@
 #include "schemas/json.h"
 #include "topology/as_of.h"
 #include "topology/live.h"
+#include "topology/restore.h"
 
 static const char help[] =
     "usage: kindred explain --shopper X --at TIME --in EVENTS... [flags]\n"
@@ -20,7 +21,8 @@ static const char help[] =
     "  --in EVENTS...          the log: .jsonl, .csv, .tsv, .avro, .txt, each also .gz\n"
     "  --map MAP.yaml, --now TIME    as for replay\n"
     "  --topics                the log is the input topics of the configuration; no group is\n"
-    "                          joined and nothing committed (the default without --in)\n"
+    "                          joined and nothing committed (the default without --in). With\n"
+    "                          snapshot.dir the newest fitting snapshot before TIME comes first\n"
     "  --item ITEM             as if an event with this item had asked (default: the shopper's\n"
     "                          last one up to then); it is not listed. Empty: none had\n"
     "  --identities            name the similar shoppers instead of numbering them\n"
@@ -34,6 +36,7 @@ typedef struct explaining {
     kd_source *source;
     kd_codec *codec;
     kd_recommender *rec;
+    kd_restored snapshot; /* name: NULL = none; its recommender is `rec` */
     kd_query query;
     kd_as_of log;
     kd_explanation e;
@@ -64,11 +67,16 @@ static void text_head(explaining *x)
     if (x->log.has_trigger) {
         kd_buf_addf(b, "last event    %s ", kd_action_name(x->log.action));
         add_str(b, x->log.item_id);
-        kd_buf_addf(b, " at %s, %s/%d@%lld\n", iso(x->log.time, then), x->log.pos.topic,
-                    (int)x->log.pos.partition, (long long)x->log.pos.offset);
+        kd_buf_addf(b, " at %s", iso(x->log.time, then));
+        if (x->log.pos.topic != NULL)
+            kd_buf_addf(b, ", %s/%d@%lld", x->log.pos.topic, (int)x->log.pos.partition,
+                        (long long)x->log.pos.offset);
+        kd_buf_addc(b, '\n');
     } else {
         kd_buf_adds(b, "last event    none up to then\n");
     }
+    if (x->snapshot.name != NULL)
+        kd_buf_addf(b, "snapshot      %s, and what came after it\n", x->snapshot.name);
     kd_buf_addf(b, "state         %lld events, %u shoppers; %lld events are later\n",
                 (long long)x->log.applied, x->e.n_shoppers, (long long)x->log.after);
     if (x->log.bad > 0)
@@ -149,10 +157,15 @@ static void json_head(explaining *x)
     kd_json_str(b, x->query.shopper_id);
     kd_buf_addf(b,
                 ",\"at\":%lld,\"state_time\":%lld,\"events\":%lld,\"later\":%lld,\"bad\":%lld,"
-                "\"shoppers\":%u,\"last_event\":",
+                "\"shoppers\":%u,\"snapshot\":",
                 (long long)x->query.time, (long long)x->e.list.state_time,
                 (long long)x->log.applied, (long long)x->log.after, (long long)x->log.bad,
                 x->e.n_shoppers);
+    if (x->snapshot.name == NULL)
+        kd_buf_adds(b, "null");
+    else
+        kd_json_str(b, kd_str_of(x->snapshot.name));
+    kd_buf_adds(b, ",\"last_event\":");
     if (!x->log.has_trigger) {
         kd_buf_adds(b, "null");
         return;
@@ -160,6 +173,10 @@ static void json_head(explaining *x)
     kd_buf_addf(b, "{\"action\":\"%s\",\"item_id\":", kd_action_name(x->log.action));
     kd_json_str(b, x->log.item_id);
     kd_buf_addf(b, ",\"time\":%lld,\"topic\":", (long long)x->log.time);
+    if (x->log.pos.topic == NULL) {
+        kd_buf_adds(b, "null}");
+        return;
+    }
     kd_json_str(b, kd_str_of(x->log.pos.topic));
     kd_buf_addf(b, ",\"partition\":%d,\"offset\":%lld}", (int)x->log.pos.partition,
                 (long long)x->log.pos.offset);
@@ -261,6 +278,17 @@ static kd_rc open_topics(explaining *x, kd_ms at, kd_err *err)
                                 .n_properties = c->n_kafka,
                                 .from = KD_MS_NONE,
                                 .to = at + 1}; /* what was stamped later was not there yet */
+    const char *topics[KD_RECORD_TYPES];
+    kd_restore_options ro = {.values = v, .topics = topics, .at = at};
+    for (int t = 0; t < KD_RECORD_TYPES; t++)
+        if (o.topic[t] != NULL)
+            topics[ro.n_topics++] = o.topic[t];
+    KD_TRY(kd_restore(&ro, given(v, "snapshot.dir"), x->arena, &x->snapshot, err));
+    x->rec = x->snapshot.rec;
+    if (x->snapshot.name != NULL) {
+        o.begin = x->snapshot.manifest.positions;
+        o.n_begin = x->snapshot.manifest.n_positions;
+    }
     KD_TRY(kd_live_codec(c, &x->codec, err));
     o.codec = x->codec;
     return kd_kafka_range_source_new(&o, &x->source, err);
@@ -281,7 +309,8 @@ static kd_rc run(explaining *x, const kd_flag *flags, kd_err *err)
         return kd_fail(err, KD_ECONFIG, "--at: \"%s\" is no time such as 2024-01-31T12:00:00Z", at);
     KD_TRY(has_files ? kd_files_open(x->arena, flags, &x->source, NULL, err)
                      : open_topics(x, x->query.time, err));
-    KD_TRY(kd_recommender_new(&x->common.config.values, &x->rec, err));
+    if (x->rec == NULL)
+        KD_TRY(kd_recommender_new(&x->common.config.values, &x->rec, err));
     kd_as_of_options o = {
         .at = x->query.time, .shopper = x->query.shopper_id, .stop = kd_stop_on_signals()};
     KD_TRY(kd_as_of_read(&o, x->source, x->rec, x->arena, &x->log, err));

@@ -1,5 +1,7 @@
 #include "topology/as_of.h"
 
+#include "operators/state.h"
+
 enum { RELEASE_EVERY = 4096 };
 
 /* An event of the shopper that was accepted is what a list of its own would have answered. */
@@ -50,6 +52,23 @@ static kd_rc take(const kd_as_of_options *o, const kd_record *rec, kd_recommende
     return KD_OK;
 }
 
+/* Of somebody whose events all lie before the log begins. */
+static kd_rc find_trigger(const kd_as_of_options *o, const kd_state *s, kd_arena *arena,
+                          kd_as_of *out, kd_err *err)
+{
+    uint32_t u = kd_state_shopper(s, o->shopper);
+    if (out->has_trigger || u == KD_NO_SLOT)
+        return KD_OK;
+    kd_entries e = kd_entries_of(&s->hist, u);
+    uint32_t word = e.word[e.n - 1];
+    KD_TRY(kd_arena_str(arena, kd_ids_get(&s->items, kd_word_item(word)), &out->item_id, err));
+    out->has_trigger = true;
+    out->action = kd_word_action(word);
+    out->time = kd_entry_time(&e, e.n - 1);
+    out->pos = (kd_pos){0};
+    return KD_OK;
+}
+
 kd_rc kd_as_of_read(const kd_as_of_options *o, kd_source *source, kd_recommender *r,
                     kd_arena *arena, kd_as_of *out, kd_err *err)
 {
@@ -71,6 +90,8 @@ kd_rc kd_as_of_read(const kd_as_of_options *o, kd_source *source, kd_recommender
         if (n % RELEASE_EVERY == 0)
             source->kind->release(source);
     }
+    KD_TRY(kd_recommender_prepare(r, err));
+    KD_TRY(find_trigger(o, kd_recommender_state(r), arena, &x, err));
     *out = x;
-    return kd_recommender_prepare(r, err);
+    return KD_OK;
 }

@@ -20,9 +20,11 @@ typedef struct kd_as_of_options {
 typedef struct kd_as_of {
     int64_t applied, after, bad; /* records up to `at`, after it, and refused as bad */
     bool has_trigger;
-    kd_action action; /* of the shopper's last event in the log's order: the trigger of its list */
+    kd_action action; /* of the shopper's last event in the log's order: the trigger of its list; if
+                       * there is none, of the newest interaction that the recommender held already
+                       */
     kd_ms time;
-    kd_pos pos;     /* topic: borrowed while the source lives */
+    kd_pos pos;     /* topic: borrowed while the source lives; NULL = it was held already */
     kd_str item_id; /* in `arena` */
 } kd_as_of;
 

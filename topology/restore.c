@@ -54,12 +54,20 @@ static kd_rc check_topics(const kd_restore_options *o, const kd_manifest *m, kd_
     return KD_OK;
 }
 
+static kd_rc check_time(const kd_restore_options *o, const kd_manifest *m, kd_err *err)
+{
+    if (o->at == 0 || (m->made <= o->at && m->saved.state_time <= o->at))
+        return KD_OK;
+    return kd_fail(err, KD_ESTATE, "it was made later than the moment that is asked for");
+}
+
 static kd_rc load(const kd_restore_options *o, const char *dir, const char *name, kd_arena *arena,
                   kd_restored *out, kd_err *err)
 {
     kd_manifest m;
     kd_recommender *rec = NULL;
     KD_TRY(kd_snapshot_manifest(dir, name, arena, &m, err));
+    KD_TRY(check_time(o, &m, err));
     KD_TRY(check_topics(o, &m, err));
     KD_TRY(kd_recommender_new(o->values, &rec, err));
     int64_t now = kd_clock_mono_ms();

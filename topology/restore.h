@@ -8,9 +8,10 @@
 #include "topology/snapshot.h"
 
 typedef struct kd_restore_options {
-    const kd_opt_values *values;                    /* borrowed: the recommender's options */
-    const char *const *topics;                      /* [n_topics] that must have positions */
-    size_t n_topics;                                /* 0 = any */
+    const kd_opt_values *values; /* borrowed: the recommender's options */
+    const char *const *topics;   /* [n_topics] that must have positions */
+    size_t n_topics;             /* 0 = any */
+    kd_ms at; /* made, and with events, up to this moment; 0 = whenever it was made */
     void (*on_notice)(void *arg, const char *text); /* nullable: what is refused and why; how far */
     void *notice_arg;
 } kd_restore_options;

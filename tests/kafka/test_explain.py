@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""kindred explain from topics: what the same log in a file explains, and nothing committed."""
+"""kindred explain from topics: what the same log in a file explains, and nothing committed; from a snapshot and what came
+after it, what the topics explain from their start."""
 
 import json
 import os
@@ -15,7 +16,7 @@ if not BROKERS or not REGISTRY:
     sys.exit("KINDRED_TEST_BROKERS and KINDRED_TEST_REGISTRY are not set: ./dev kafka up sets them")
 run_id = f"e{os.getpid()}x{int(time.time())}"
 folder = tempfile.mkdtemp(prefix="kindred-test-")
-START = 1700000000000
+START = int(time.time()) * 1000 - 7200_000
 
 
 def kindred(*args):
@@ -47,11 +48,37 @@ def main():
         said = []
         for source in (["--in", log], ["-c", config], ["--topics", "-c", config]):
             x = json.loads(kindred("explain", "--json", "--identities", "--shopper", shopper, "--at", at, *source))
-            del x["later"], x["last_event"]["topic"], x["last_event"]["partition"], x["last_event"]["offset"]
+            del x["snapshot"], x["later"], x["last_event"]["topic"], x["last_event"]["partition"], x["last_event"]["offset"]
             said.append(x)
         assert said[0]["events"] == min(k + 1, 400) and said[0]["items"] and said[0]["neighbours"], said[0]
         assert said[0] == said[1] == said[2], (k, said)
-    print("topics explain what the file explains, at 4 moments")
+    snapshots = ["-c", config, "--set", f"snapshot.dir={folder}/snapshots"]
+    run = subprocess.Popen([BIN, "run", *snapshots, "--set", "ready.lag=0", "--quiet"], stderr=subprocess.PIPE, text=True)
+    try:
+        for line in run.stderr:
+            if "the group gave" in line:
+                break
+    finally:
+        run.terminate()
+    said = run.stderr.read()
+    assert run.wait(timeout=60) == 0 and any(d.startswith("20") for d in os.listdir(f"{folder}/snapshots")), said
+    with open(log, "w") as f:
+        for k in range(400, 440):
+            f.write(json.dumps({"type": "BrowseEvent", "user_id": f"u{k % 11}", "item_id": f"i{k % 31}", "action": "VIEW",
+                                "time": START + k * 1000}) + "\n")
+    kindred("produce", "-c", config, "--in", log, "--quiet")
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 60))
+    for shopper in ("u3", "u20"):  # with events after the snapshot, and without
+        whole, tail = [json.loads(kindred("explain", "--json", "--shopper", shopper, "--at", at, *how))
+                       for how in (["-c", config], snapshots)]
+        assert whole.pop("snapshot") is None and tail.pop("snapshot").startswith("20"), tail
+        assert (whole.pop("events"), tail.pop("events")) == (440, 40)
+        triggers = whole.pop("last_event"), tail.pop("last_event")
+        assert all(triggers[0][k] == triggers[1][k] for k in ("action", "item_id", "time")), triggers
+        assert whole == tail, (whole, tail)
+    early = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(START // 1000 + 300))
+    assert json.loads(kindred("explain", "--json", "--shopper", "u3", "--at", early, *snapshots))["snapshot"] is None
+    print("topics explain what the file explains, at 4 moments, and from a snapshot what they explain from their start")
 
 
 main()
