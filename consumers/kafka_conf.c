@@ -1,4 +1,4 @@
-#include "consumers/kafka_conf.h"
+#include "consumers/kafka_conf_internal.h"
 
 kd_rc kd_kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value, const char *from,
                    kd_err *err)

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "consumers/kafka_conf.h"
+#include "consumers/kafka_conf_internal.h"
 
 enum {
     BATCH = 256,

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
-#include "consumers/kafka_conf.h"
+#include "consumers/kafka_conf_internal.h"
 #include "consumers/kafka_source_internal.h"
 
 /* Of back-pressure; a short one is met by not asking for more. */

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "consumers/kafka_conf.h"
+#include "consumers/kafka_conf_internal.h"
 
 enum { CALL_MS = 5000, BATCH = 256 };
 

@@ -1,9 +1,9 @@
-/* kafka_conf.h - what every consumer of this room is made with: properties, no log, partitions of a
- * topic. For kafka_*.c alone, since it shows librdkafka.
+/* kafka_conf_internal.h - what every consumer of this room is made with: properties, no log,
+ * partitions of a topic. For kafka_*.c alone, since it shows librdkafka.
  * @thread any
  */
-#ifndef KD_KAFKA_CONF_H
-#define KD_KAFKA_CONF_H
+#ifndef KD_KAFKA_CONF_INTERNAL_H
+#define KD_KAFKA_CONF_INTERNAL_H
 
 #include <librdkafka/rdkafka.h>
 
