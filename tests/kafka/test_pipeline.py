@@ -18,6 +18,8 @@ import sys
 import tempfile
 import time
 
+from stream import read_long, read_str
+
 BIN = os.environ["KINDRED_BIN"]
 BROKERS = os.environ.get("KINDRED_TEST_BROKERS")
 REGISTRY = os.environ.get("KINDRED_TEST_REGISTRY")
@@ -82,21 +84,6 @@ def read(name):
         at += max(value_len, 0)
         messages.append((key, value))
     return messages
-
-
-def read_long(b, at):
-    z = shift = 0
-    while True:
-        z |= (b[at] & 0x7F) << shift
-        shift += 7
-        at += 1
-        if b[at - 1] < 0x80:
-            return (z >> 1) ^ -(z & 1), at
-
-
-def read_str(b, at):
-    n, at = read_long(b, at)
-    return b[at:at + n].decode(), at + n
 
 
 def trigger(value):
