@@ -9,6 +9,7 @@ enum {
     N_CLASSES = 48,
     MAX_SLABS = 1 << (32 - KD_SLAB_SHIFT),
     REGION_SLABS = 64,
+    LARGE_PAGE = 2 << 20, /* bytes */
 };
 
 #define NONE UINT32_MAX
@@ -44,10 +45,8 @@ static uint32_t class_of(size_t n)
 {
     if (n <= 256)
         return n == 0 ? 0 : (uint32_t)((n - 1) / KD_SLAB_UNIT);
-    uint32_t c = 16;
-    while (class_bytes(c) < n)
-        c++;
-    return c;
+    uint32_t top = 31 - (uint32_t)__builtin_clz((uint32_t)(n - 1)); /* 2^top <= n - 1 */
+    return 16 + (top - 8) * 4 + ((uint32_t)(n - 1) >> (top - 2) & 3);
 }
 
 kd_slab *kd_slab_new(void)
@@ -98,6 +97,27 @@ static void list_remove(kd_slab *s, uint32_t i)
         s->slabs[b->next].prev = b->prev;
 }
 
+/* A region is as long as two large pages and begins with one: with random reads all over a big
+ * state a small page costs a walk through the page tables for each line. A small state does
+ * without. */
+static char *map_region(bool is_large)
+{
+    const size_t bytes = (size_t)SLAB_BYTES * REGION_SLABS, before = is_large ? LARGE_PAGE : 0;
+    char *p =
+        mmap(NULL, bytes + before, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    if (!is_large)
+        return p;
+    size_t head = (size_t)(-(uintptr_t)p & (LARGE_PAGE - 1));
+    if (head > 0)
+        munmap(p, head);
+    if (head < before)
+        munmap(p + head + bytes, before - head);
+    (void)madvise(p + head, bytes, MADV_HUGEPAGE); /* where there are none, small pages do */
+    return p + head;
+}
+
 /* Maps a region and chains its slabs as spare ones. False when out of memory. */
 static bool add_region(kd_slab *s)
 {
@@ -115,9 +135,8 @@ static bool add_region(kd_slab *s)
             return false;
         s->cap = cap;
     }
-    char *p = mmap(NULL, (size_t)SLAB_BYTES * REGION_SLABS, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
+    char *p = map_region(s->n > 0);
+    if (p == NULL)
         return false;
     for (uint32_t k = REGION_SLABS; k-- > 0;) {
         uint32_t i = s->n + k;
