@@ -169,7 +169,7 @@ kd_rc kd_state_catalog(kd_state *s, const kd_record *rec, kd_applied *out, kd_er
     bool is_new = false;
     kd_rc rc = canonical(rec, &b) ? KD_OK : kd_fail(err, KD_ENOMEM, "no memory for a product");
     if (rc == KD_OK)
-        rc = kd_state_item_intern(s, rec->item_id, &i, &is_new, err);
+        rc = kd_state_item_intern(s, kd_name_of(rec->item_id), &i, &is_new, err);
     if (rc != KD_OK)
         goto out;
     if (s->item[i].catalog != 0 && !is_newer(head_of(s, i), rec->time, &b)) {

@@ -125,9 +125,11 @@ void kd_history_insert(kd_histories *h, uint32_t slot, uint32_t k, kd_ms time, u
 {
     kd_entries e = kd_entries_of(h, slot);
     uint32_t tail = e.n - k;
-    memmove(e.word + k + 1, e.word + k, tail * sizeof *e.word);
-    memmove(e.lo + k + 1, e.lo + k, tail * sizeof *e.lo);
-    memmove(e.hi + k + 1, e.hi + k, tail * sizeof *e.hi);
+    if (tail > 0) {
+        memmove(e.word + k + 1, e.word + k, tail * sizeof *e.word);
+        memmove(e.lo + k + 1, e.lo + k, tail * sizeof *e.lo);
+        memmove(e.hi + k + 1, e.hi + k, tail * sizeof *e.hi);
+    }
     e.word[k] = item << KD_ITEM_SHIFT | (uint32_t)action;
     e.lo[k] = (uint32_t)time;
     e.hi[k] = (uint16_t)(time >> 32);

@@ -5,19 +5,14 @@
 
 #include "base/buf.h"
 
-enum { FIRST_TABLE = 64 };
-
 kd_rc kd_ids_init(kd_ids *ids, uint32_t max_slots, kd_err *err)
 {
     *ids = (kd_ids){.first_free = KD_NO_SLOT, .max_slots = max_slots};
     ids->text = kd_slab_new();
-    ids->table = calloc(FIRST_TABLE, sizeof *ids->table);
-    if (ids->text == NULL || ids->table == NULL) {
-        kd_ids_dispose(ids);
-        return kd_fail(err, KD_ENOMEM, "no memory for an id table");
-    }
-    ids->table_cap = FIRST_TABLE;
-    return KD_OK;
+    if (kd_index_init(&ids->index) && ids->text != NULL)
+        return KD_OK;
+    kd_ids_dispose(ids);
+    return kd_fail(err, KD_ENOMEM, "no memory for an id table");
 }
 
 void kd_ids_dispose(kd_ids *ids)
@@ -25,7 +20,7 @@ void kd_ids_dispose(kd_ids *ids)
     kd_slab_free(ids->text);
     free(ids->hash);
     free(ids->block);
-    free(ids->table);
+    kd_index_dispose(&ids->index);
     *ids = (kd_ids){0};
 }
 
@@ -34,49 +29,23 @@ uint64_t kd_ids_hash(kd_str id)
     return kd_hash64(id.p, id.n, 0);
 }
 
-/* The table place of the id, or of the empty place where it would go. */
-static uint32_t probe(const kd_ids *ids, kd_str id, uint64_t hash)
+kd_name kd_name_of(kd_str id)
 {
-    uint32_t mask = ids->table_cap - 1;
-    for (uint32_t at = (uint32_t)hash & mask;; at = (at + 1) & mask) {
-        uint32_t slot1 = ids->table[at];
-        if (slot1 == 0)
-            return at;
-        if (ids->hash[slot1 - 1] == hash && kd_str_eq(kd_ids_get(ids, slot1 - 1), id))
-            return at;
-    }
+    return (kd_name){id, kd_ids_hash(id)};
 }
 
 uint32_t kd_ids_find(const kd_ids *ids, kd_str id, uint64_t hash)
 {
-    uint32_t slot1 = ids->table[probe(ids, id, hash)];
-    return slot1 == 0 ? KD_NO_SLOT : slot1 - 1;
-}
-
-static bool rehash(kd_ids *ids, uint32_t cap)
-{
-    uint32_t *table = calloc(cap, sizeof *table);
-    if (table == NULL)
-        return false;
-    for (uint32_t i = 0; i < ids->table_cap; i++) {
-        uint32_t slot1 = ids->table[i];
-        if (slot1 == 0)
-            continue;
-        uint32_t at = (uint32_t)ids->hash[slot1 - 1] & (cap - 1);
-        while (table[at] != 0)
-            at = (at + 1) & (cap - 1);
-        table[at] = slot1;
-    }
-    free(ids->table);
-    ids->table = table;
-    ids->table_cap = cap;
-    return true;
+    uint32_t at = kd_index_home(&ids->index, hash), slot1;
+    while ((slot1 = kd_index_next(&ids->index, hash, &at)) != 0)
+        if (kd_str_eq(kd_ids_get(ids, slot1 - 1), id))
+            return slot1 - 1;
+    return KD_NO_SLOT;
 }
 
 static bool make_room(kd_ids *ids)
 {
-    if ((uint64_t)(ids->n_live + 1) * 4 > (uint64_t)ids->table_cap * 3 &&
-        !rehash(ids, ids->table_cap * 2))
+    if (!kd_index_room(&ids->index))
         return false;
     if (ids->first_free != KD_NO_SLOT || ids->n_used < ids->cap)
         return true;
@@ -117,7 +86,7 @@ kd_rc kd_ids_intern(kd_ids *ids, kd_str id, uint64_t hash, uint32_t *out_slot, b
         slot = ids->n_used++;
     ids->hash[slot] = hash;
     ids->block[slot] = block;
-    ids->table[probe(ids, id, hash)] = slot + 1;
+    kd_index_add(&ids->index, hash, slot + 1);
     ids->n_live++;
     *out_slot = slot;
     *out_is_new = true;
@@ -127,21 +96,7 @@ kd_rc kd_ids_intern(kd_ids *ids, kd_str id, uint64_t hash, uint32_t *out_slot, b
 void kd_ids_release(kd_ids *ids, uint32_t slot)
 {
     kd_str id = kd_ids_get(ids, slot);
-    uint32_t mask = ids->table_cap - 1;
-    uint32_t at = probe(ids, id, ids->hash[slot]);
-    KD_ASSERT(ids->table[at] == slot + 1);
-    /* Knuth TAOCP 3, 6.4, algorithm R: pull later entries of the run back, so that no grave
-     * stones are needed. */
-    uint32_t hole = at;
-    ids->table[hole] = 0;
-    for (uint32_t i = (hole + 1) & mask; ids->table[i] != 0; i = (i + 1) & mask) {
-        uint32_t home = (uint32_t)ids->hash[ids->table[i] - 1] & mask;
-        if (((i - home) & mask) >= ((i - hole) & mask)) {
-            ids->table[hole] = ids->table[i];
-            ids->table[i] = 0;
-            hole = i;
-        }
-    }
+    kd_index_remove(&ids->index, ids->hash[slot], slot + 1);
     kd_slab_release(ids->text, ids->block[slot], sizeof(uint16_t) + id.n);
     ids->block[slot] = ids->first_free;
     ids->first_free = slot;
@@ -151,7 +106,7 @@ void kd_ids_release(kd_ids *ids, uint32_t slot)
 size_t kd_ids_bytes(const kd_ids *ids)
 {
     return (size_t)ids->cap * (sizeof *ids->hash + sizeof *ids->block) +
-           (size_t)ids->table_cap * sizeof *ids->table;
+           kd_index_bytes(&ids->index);
 }
 
 size_t kd_ids_text_bytes(const kd_ids *ids)

@@ -5,14 +5,13 @@
  * depends on arrival (DESIGN section 2).
  *
  * I1  find(id(slot)) == slot for every live slot
- * I2  the table is never more than three quarters full
- * Memory: 12 bytes a slot, 4 to 8 bytes of table, and the id itself (2 + length, rounded to 16)
+ * Memory: 12 bytes a slot, 10 to 12.5 bytes of index, and the id itself (2 + length, rounded to 16)
  * beside it.   @thread one writer; any readers between writes
  */
 #ifndef KD_IDS_H
 #define KD_IDS_H
 
-#include "base/kd.h"
+#include "base/index.h"
 #include "base/slab.h"
 
 #define KD_NO_SLOT UINT32_MAX
@@ -21,8 +20,8 @@ typedef struct kd_ids {
     kd_slab *text;   /* owned: blocks of { uint16 length, bytes } */
     uint64_t *hash;  /* [cap] XXH3 of the id; also what entry hashes are made of */
     uint32_t *block; /* [cap] handle in `text`; of a free slot: the next free one */
-    uint32_t *table; /* [table_cap] slot + 1, 0 = empty; linear probing */
-    uint32_t n_live, n_used, cap, table_cap, first_free;
+    kd_index index;  /* slot + 1 */
+    uint32_t n_live, n_used, cap, first_free;
     uint32_t max_slots;
 } kd_ids;
 
@@ -31,6 +30,15 @@ KD_CHECK kd_rc kd_ids_init(kd_ids *ids, uint32_t max_slots, kd_err *err);
 void kd_ids_dispose(kd_ids *ids);
 
 uint64_t kd_ids_hash(kd_str id);
+
+/* An id with its hash, which is worked out once a record. */
+typedef struct kd_name {
+    kd_str id;
+    uint64_t hash; /* kd_ids_hash; of a null id: anything */
+} kd_name;
+
+kd_name kd_name_of(kd_str id);
+
 /* KD_NO_SLOT if unknown. */
 uint32_t kd_ids_find(const kd_ids *ids, kd_str id, uint64_t hash);
 /* Finds or adds; KD_ENOMEM leaves the table as it was. */
@@ -56,8 +64,7 @@ static inline int kd_ids_cmp(const kd_ids *ids, uint32_t a, uint32_t b)
 /* Touches the table line that a find of this hash will read. */
 static inline void kd_ids_prefetch(const kd_ids *ids, uint64_t hash)
 {
-    if (ids->table_cap > 0)
-        __builtin_prefetch(&ids->table[hash & (ids->table_cap - 1)]);
+    kd_index_prefetch(&ids->index, hash);
 }
 
 /* Bytes of the slots and the table, and bytes of the id strings. */

@@ -16,6 +16,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "operators/ids.h"
 #include "schemas/update.h"
 
 typedef struct kd_op kd_op;
@@ -34,13 +35,14 @@ typedef struct kd_applied {
     char shopper_hash[65];
 } kd_applied;
 
-/* What is known beforehand about a record that will be applied soon (kd_recommender_ahead). */
+/* What is known beforehand about a record that will be applied soon (kd_recommender_ahead). The
+ * names' bytes are the record's. */
 typedef struct kd_ahead {
-    uint64_t shopper_hash, item_hash, session_hash;
-    uint32_t shopper, item; /* slots, a guess */
-    bool is_event, is_linked;
+    kd_name shopper, session, item;   /* of an event; without a session its id is null */
+    uint32_t shopper_slot, item_slot; /* a guess */
+    bool is_event;
 } kd_ahead;
 
-enum { KD_AHEAD_STEPS = 5 };
+enum { KD_AHEAD_STEPS = 4 };
 
 #endif

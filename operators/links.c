@@ -3,14 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DIGEST_SEED = 3, FIRST_TABLE = 64 };
+enum { DIGEST_SEED = 3 };
 
 kd_rc kd_links_init(kd_links *l, const kd_ids *users, kd_err *err)
 {
-    *l = (kd_links){.users = users, .cap_table = FIRST_TABLE};
-    l->blocks = kd_slab_new();
-    l->table = calloc(FIRST_TABLE, sizeof *l->table);
-    if (l->blocks != NULL && l->table != NULL)
+    *l = (kd_links){.users = users, .blocks = kd_slab_new()};
+    if (kd_index_init(&l->by_session) && l->blocks != NULL)
         return KD_OK;
     kd_links_dispose(l);
     return kd_fail(err, KD_ENOMEM, "no memory for links");
@@ -20,7 +18,7 @@ void kd_links_dispose(kd_links *l)
 {
     kd_slab_free(l->blocks);
     free(l->of_user);
-    free(l->table);
+    kd_index_dispose(&l->by_session);
     *l = (kd_links){0};
 }
 
@@ -35,89 +33,50 @@ static void set_time(kd_link *x, kd_ms time)
     x->time_hi = (uint16_t)(time >> 32);
 }
 
-static kd_digest digest_of(const kd_links *l, const kd_link *x)
+static kd_name name_of(const kd_link *x)
 {
-    uint64_t parts[3] = {l->users->hash[x->user], kd_ids_hash(kd_link_session(x)),
-                         (uint64_t)kd_link_time(x)};
+    return kd_name_of(kd_link_session(x));
+}
+
+/* `hash` is of the link's session. */
+static kd_digest digest_of(const kd_links *l, const kd_link *x, uint64_t hash)
+{
+    uint64_t parts[3] = {l->users->hash[x->user], hash, (uint64_t)kd_link_time(x)};
     return kd_hash128(parts, sizeof parts, DIGEST_SEED);
 }
 
 /* -- by session -------------------------------------------------------------------------------- */
 
-static uint32_t home(const kd_links *l, kd_str session)
+/* The next link of the session from *place on, which begins as its home; 0 = none is left. */
+static uint32_t next_of_session(const kd_links *l, const kd_name *session, uint32_t *place)
 {
-    return (uint32_t)kd_ids_hash(session) & (l->cap_table - 1);
-}
-
-/* The next link of the session in the table from *place on, 0 = none is left. *place is where it
- * is, or where one more would go. */
-static uint32_t next_of_session(const kd_links *l, kd_str session, uint32_t *place)
-{
-    for (;; *place = (*place + 1) & (l->cap_table - 1)) {
-        uint32_t link = l->table[*place];
-        if (link == 0 || kd_str_eq(kd_link_session(at(l, link)), session))
+    uint32_t link;
+    while ((link = kd_index_next(&l->by_session, session->hash, place)) != 0)
+        if (kd_str_eq(kd_link_session(at(l, link)), session->id))
             return link;
-    }
+    return 0;
 }
 
-static uint32_t find(const kd_links *l, uint32_t user, kd_str session)
+static uint32_t home(const kd_links *l, const kd_name *session)
+{
+    return kd_index_home(&l->by_session, session->hash);
+}
+
+static uint32_t find(const kd_links *l, uint32_t user, const kd_name *session)
 {
     uint32_t newest = kd_links_of_user(l, user);
-    if (newest == 0 || kd_str_eq(kd_link_session(at(l, newest)), session))
+    if (newest == 0 || kd_str_eq(kd_link_session(at(l, newest)), session->id))
         return newest; /* the visit that is under way */
-    for (uint32_t place = home(l, session), link; (link = next_of_session(l, session, &place)) != 0;
-         place = (place + 1) & (l->cap_table - 1))
+    for (uint32_t place = home(l, session), link;
+         (link = next_of_session(l, session, &place)) != 0;)
         if (at(l, link)->user == user)
             return link;
     return 0;
 }
 
-static void put_in_table(const kd_links *l, uint32_t *table, uint32_t cap, uint32_t link)
-{
-    uint32_t place = (uint32_t)kd_ids_hash(kd_link_session(at(l, link))) & (cap - 1);
-    while (table[place] != 0)
-        place = (place + 1) & (cap - 1);
-    table[place] = link;
-}
-
-static bool resize(kd_links *l, uint32_t cap)
-{
-    uint32_t *table = calloc(cap, sizeof *table);
-    if (table == NULL)
-        return false;
-    for (uint32_t k = 0; k < l->cap_table; k++)
-        if (l->table[k] != 0)
-            put_in_table(l, table, cap, l->table[k]);
-    free(l->table);
-    l->table = table;
-    l->cap_table = cap;
-    return true;
-}
-
-/* Knuth, TAOCP 3, 6.4, algorithm R: what follows moves up where it may. */
-static void take_from_table(kd_links *l, uint32_t link)
-{
-    const uint32_t mask = l->cap_table - 1;
-    uint32_t hole = home(l, kd_link_session(at(l, link)));
-    while (l->table[hole] != link)
-        hole = (hole + 1) & mask;
-    for (uint32_t k = (hole + 1) & mask; l->table[k] != 0; k = (k + 1) & mask) {
-        uint32_t from = home(l, kd_link_session(at(l, l->table[k])));
-        if (((k - from) & mask) < ((k - hole) & mask))
-            continue; /* it would come to stand before its home */
-        l->table[hole] = l->table[k];
-        hole = k;
-    }
-    l->table[hole] = 0;
-}
-
 void kd_links_tidy(kd_links *l)
 {
-    uint32_t cap = l->cap_table;
-    while (cap > FIRST_TABLE && (uint64_t)l->n * 4 < cap)
-        cap /= 2;
-    if (cap < l->cap_table)
-        (void)resize(l, cap);
+    kd_index_tidy(&l->by_session);
 }
 
 /* -- by user ----------------------------------------------------------------------------------- */
@@ -154,18 +113,19 @@ static void before(const kd_links *l, uint32_t user)
         l->before(l->before_arg, user);
 }
 
-static void change_time(kd_links *l, uint32_t link, kd_ms time, kd_digest *digest)
+/* `hash` is of the link's session. */
+static void change_time(kd_links *l, uint32_t link, uint64_t hash, kd_ms time, kd_digest *digest)
 {
     kd_link *x = at(l, link);
     before(l, x->user);
-    kd_digest_sub(digest, digest_of(l, x));
+    kd_digest_sub(digest, digest_of(l, x, hash));
     bool is_newest = l->of_user[x->user] == link && time > kd_link_time(x);
     if (!is_newest)
         take_from_list(l, link);
     set_time(x, time);
     if (!is_newest)
         put_in_list(l, link);
-    kd_digest_add(digest, digest_of(l, x));
+    kd_digest_add(digest, digest_of(l, x, hash));
 }
 
 static size_t bytes_of(size_t length)
@@ -177,9 +137,10 @@ static void drop(kd_links *l, uint32_t link, kd_digest *digest)
 {
     kd_link *x = at(l, link);
     before(l, x->user);
-    kd_digest_sub(digest, digest_of(l, x));
+    const uint64_t hash = name_of(x).hash;
+    kd_digest_sub(digest, digest_of(l, x, hash));
     take_from_list(l, link);
-    take_from_table(l, link);
+    kd_index_remove(&l->by_session, hash, link);
     l->n--;
     uint32_t length = kd_link_session(x).n;
     l->id_bytes -= length;
@@ -188,75 +149,76 @@ static void drop(kd_links *l, uint32_t link, kd_digest *digest)
 
 static bool room(kd_links *l, uint32_t user)
 {
-    if ((uint64_t)(l->n + 1) * 4 > (uint64_t)l->cap_table * 3 && !resize(l, l->cap_table * 2))
-        return false;
-    return kd_grow((void **)&l->of_user, &l->cap_users, user + 1, sizeof *l->of_user);
+    return kd_index_room(&l->by_session) &&
+           kd_grow((void **)&l->of_user, &l->cap_users, user + 1, sizeof *l->of_user);
 }
 
 /* x is a new link of the session, not in the table yet. */
-static void mark_shared(const kd_links *l, kd_str session, kd_link *x)
+static void mark_shared(const kd_links *l, const kd_name *session, kd_link *x)
 {
-    for (uint32_t place = home(l, session), link; (link = next_of_session(l, session, &place)) != 0;
-         place = (place + 1) & (l->cap_table - 1)) {
+    for (uint32_t place = home(l, session), link;
+         (link = next_of_session(l, session, &place)) != 0;) {
         at(l, link)->length |= KD_LINK_SHARED;
         x->length |= KD_LINK_SHARED | (at(l, link)->length & KD_LINK_SHOPPER);
     }
 }
 
-void kd_links_flag(kd_links *l, kd_str session, bool is_shopper)
+void kd_links_flag(kd_links *l, kd_name session, bool is_shopper)
 {
-    for (uint32_t place = home(l, session), link; (link = next_of_session(l, session, &place)) != 0;
-         place = (place + 1) & (l->cap_table - 1)) {
+    if (l->n == 0)
+        return;
+    for (uint32_t place = home(l, &session), link;
+         (link = next_of_session(l, &session, &place)) != 0;) {
         uint16_t length = at(l, link)->length & (uint16_t)~KD_LINK_SHOPPER;
         at(l, link)->length = is_shopper ? length | KD_LINK_SHOPPER : length;
     }
 }
 
-void kd_links_ahead(const kd_links *l, uint64_t session_hash, int step)
+bool kd_links_ahead(const kd_links *l, uint64_t session_hash)
 {
-    const uint32_t *place = &l->table[session_hash & (l->cap_table - 1)];
-    if (step == 0)
-        __builtin_prefetch(place);
-    else if (*place != 0)
-        __builtin_prefetch(at(l, *place));
+    uint32_t place = kd_index_home(&l->by_session, session_hash);
+    uint32_t link = kd_index_next(&l->by_session, session_hash, &place);
+    if (link != 0)
+        __builtin_prefetch(at(l, link));
+    return link != 0;
 }
 
-kd_rc kd_links_set(kd_links *l, uint32_t user, kd_str session, kd_ms time, kd_ms *out_old,
+kd_rc kd_links_set(kd_links *l, uint32_t user, kd_name session, kd_ms time, kd_ms *out_old,
                    kd_digest *digest, kd_err *err)
 {
-    uint32_t link = find(l, user, session);
+    uint32_t link = find(l, user, &session);
     *out_old = KD_MS_NONE;
     if (link != 0) {
         *out_old = kd_link_time(at(l, link));
         if (time > *out_old)
-            change_time(l, link, time, digest);
+            change_time(l, link, session.hash, time, digest);
         return KD_OK;
     }
-    link = room(l, user) ? kd_slab_alloc(l->blocks, bytes_of(session.n)) : 0;
+    link = room(l, user) ? kd_slab_alloc(l->blocks, bytes_of(session.id.n)) : 0;
     if (link == 0)
         return kd_fail(err, KD_ENOMEM, "no memory for %u links", l->n + 1);
     before(l, user);
     kd_link *x = at(l, link);
     x->user = user;
-    x->length = (uint16_t)session.n;
-    mark_shared(l, session, x);
-    memcpy(x->session, session.p, session.n);
+    x->length = (uint16_t)session.id.n;
+    mark_shared(l, &session, x);
+    memcpy(x->session, session.id.p, session.id.n);
     set_time(x, time);
-    put_in_table(l, l->table, l->cap_table, link);
+    kd_index_add(&l->by_session, session.hash, link);
     put_in_list(l, link);
     l->n++;
-    l->id_bytes += session.n;
-    kd_digest_add(digest, digest_of(l, x));
+    l->id_bytes += session.id.n;
+    kd_digest_add(digest, digest_of(l, x, session.hash));
     return KD_OK;
 }
 
-void kd_links_undo(kd_links *l, uint32_t user, kd_str session, kd_ms old, kd_digest *digest)
+void kd_links_undo(kd_links *l, uint32_t user, kd_name session, kd_ms old, kd_digest *digest)
 {
-    uint32_t link = find(l, user, session);
+    uint32_t link = find(l, user, &session);
     if (old == KD_MS_NONE)
         drop(l, link, digest);
     else
-        change_time(l, link, old, digest);
+        change_time(l, link, session.hash, old, digest);
 }
 
 void kd_links_cut_user(kd_links *l, uint32_t user, kd_ms time, kd_digest *digest)
@@ -270,8 +232,8 @@ void kd_links_cut_user(kd_links *l, uint32_t user, kd_ms time, kd_digest *digest
 
 uint32_t kd_links_cut_one(kd_links *l, kd_str session, kd_ms time, kd_digest *digest)
 {
-    for (uint32_t place = home(l, session), link; (link = next_of_session(l, session, &place)) != 0;
-         place = (place + 1) & (l->cap_table - 1)) {
+    const kd_name name = kd_name_of(session);
+    for (uint32_t place = home(l, &name), link; (link = next_of_session(l, &name, &place)) != 0;) {
         uint32_t user = at(l, link)->user;
         if (kd_link_time(at(l, link)) > time)
             continue;
@@ -285,15 +247,16 @@ uint32_t kd_links_cut_one(kd_links *l, kd_str session, kd_ms time, kd_digest *di
 
 kd_ms kd_links_time(const kd_links *l, uint32_t user, kd_str session)
 {
-    uint32_t link = find(l, user, session);
+    kd_name name = kd_name_of(session);
+    uint32_t link = find(l, user, &name);
     return link == 0 ? KD_MS_NONE : kd_link_time(at(l, link));
 }
 
 uint32_t kd_links_owner(const kd_links *l, kd_str session)
 {
     const kd_link *best = NULL;
-    for (uint32_t place = home(l, session), link; (link = next_of_session(l, session, &place)) != 0;
-         place = (place + 1) & (l->cap_table - 1)) {
+    const kd_name name = kd_name_of(session);
+    for (uint32_t place = home(l, &name), link; (link = next_of_session(l, &name, &place)) != 0;) {
         const kd_link *x = at(l, link);
         kd_ms t = kd_link_time(x), most = best == NULL ? KD_MS_NONE : kd_link_time(best);
         if (best == NULL || t > most ||
@@ -310,38 +273,36 @@ kd_digest kd_links_digest(const kd_links *l)
     kd_digest sum = {0};
     for (uint32_t user = 0; user < l->cap_users; user++)
         for (uint32_t link = l->of_user[user]; link != 0; link = at(l, link)->next)
-            kd_digest_add(&sum, digest_of(l, at(l, link)));
+            kd_digest_add(&sum, digest_of(l, at(l, link), name_of(at(l, link)).hash));
     return sum;
 }
 
 bool kd_links_sane(const kd_links *l)
 {
-    uint32_t n = 0, in_table = 0;
+    uint32_t n = 0;
     size_t id_bytes = 0;
     for (uint32_t user = 0; user < l->cap_users; user++)
         for (uint32_t link = l->of_user[user]; link != 0; link = at(l, link)->next, n++) {
             const kd_link *x = at(l, link);
+            const kd_name name = name_of(x);
             uint32_t same = 0, all = 0;
-            for (uint32_t place = home(l, kd_link_session(x)), other;
-                 (other = next_of_session(l, kd_link_session(x), &place)) != 0;
-                 place = (place + 1) & (l->cap_table - 1), all++)
+            for (uint32_t place = home(l, &name), other;
+                 (other = next_of_session(l, &name, &place)) != 0; all++)
                 same += at(l, other)->user == user;
             if (x->user != user || same != 1)
                 return false; /* I1 */
             if (all > 1 && (x->length & KD_LINK_SHARED) == 0)
-                return false; /* I4 */
+                return false; /* I3 */
             if (x->next != 0 && !is_more_recent(x, at(l, x->next)))
                 return false; /* I2 */
             id_bytes += kd_link_session(x).n;
         }
-    for (uint32_t k = 0; k < l->cap_table; k++)
-        in_table += l->table[k] != 0;
-    return n == l->n && in_table == n && id_bytes == l->id_bytes &&
-           (uint64_t)n * 4 <= (uint64_t)l->cap_table * 3;
+    return n == l->n && l->by_session.n == n && id_bytes == l->id_bytes &&
+           kd_index_sane(&l->by_session);
 }
 
 size_t kd_links_bytes(const kd_links *l)
 {
     return kd_slab_held_bytes(l->blocks) - l->id_bytes + (size_t)l->cap_users * sizeof *l->of_user +
-           (size_t)l->cap_table * sizeof *l->table;
+           kd_index_bytes(&l->by_session);
 }

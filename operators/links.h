@@ -6,14 +6,13 @@
  * this is a function of the set of links, whatever the order they came in.
  *
  * A link is one block: its head, and the session's id behind it. The links of a user form a list
- * from its shopper slot; a table finds the links of a session by the id's hash.
+ * from its shopper slot; an index finds the links of a session by the id's hash.
  *
- * I1  each pair is there at most once, in its user's list and in the table
+ * I1  each pair is there at most once, in its user's list and in the index
  * I2  a user's list falls by (time, session id bytes), so that the most recent are found first
- * I3  the table is never more than three quarters full
- * I4  of several links of a session each has KD_LINK_SHARED; KD_LINK_SHOPPER is as its owner, the
+ * I3  of several links of a session each has KD_LINK_SHARED; KD_LINK_SHOPPER is as its owner, the
  *     state, has last said of the session
- * Memory: 16 bytes a link and 5 to 11 of table, beside the id; 4 bytes a shopper slot.
+ * Memory: 16 bytes a link and 10 to 12.5 of index, beside the id; 4 bytes a shopper slot.
  * Cost: that of the newest link of a user, an event of a visit under way, is O(1); others are
  * O(links of the user).   @thread one writer; any readers between writes
  */
@@ -41,8 +40,8 @@ typedef struct kd_links {
     const kd_ids *users; /* borrowed: the shoppers */
     kd_slab *blocks;     /* owned */
     uint32_t *of_user;   /* [cap_users] by shopper slot: the most recent link, 0 = none */
-    uint32_t *table;     /* [cap_table] links at their session's hash, 0 = empty; linear probing */
-    uint32_t cap_users, cap_table, n;
+    kd_index by_session;
+    uint32_t cap_users, n;
     size_t id_bytes; /* of the sessions' ids */
     /* Called before the links of a user change; nullable. A saver's. */
     void (*before)(void *arg, uint32_t user);
@@ -75,13 +74,13 @@ static inline uint32_t kd_links_of_user(const kd_links *l, uint32_t user)
 
 /* Notes that an event at `time` named both. *out_old: the pair's time before, KD_MS_NONE if it was
  * not there. Keeps *digest. KD_ENOMEM leaves all as it was. */
-KD_CHECK kd_rc kd_links_set(kd_links *l, uint32_t user, kd_str session, kd_ms time, kd_ms *out_old,
+KD_CHECK kd_rc kd_links_set(kd_links *l, uint32_t user, kd_name session, kd_ms time, kd_ms *out_old,
                             kd_digest *digest, kd_err *err);
 /* Says of all links of a session whether it is a shopper with interactions. A new link is not
  * flagged. */
-void kd_links_flag(kd_links *l, kd_str session, bool is_shopper);
+void kd_links_flag(kd_links *l, kd_name session, bool is_shopper);
 /* Takes back what kd_links_set did. */
-void kd_links_undo(kd_links *l, uint32_t user, kd_str session, kd_ms old, kd_digest *digest);
+void kd_links_undo(kd_links *l, uint32_t user, kd_name session, kd_ms old, kd_digest *digest);
 
 /* The pair's time, KD_MS_NONE if it is not there. */
 kd_ms kd_links_time(const kd_links *l, uint32_t user, kd_str session);
@@ -93,9 +92,9 @@ static inline bool kd_link_is_owned(const kd_links *l, const kd_link *x)
     return (x->length & KD_LINK_SHARED) == 0 || kd_links_owner(l, kd_link_session(x)) == x->user;
 }
 
-/* Fetches into the cache what finding the session's links touches: step 0, then 1 a little later.
- */
-void kd_links_ahead(const kd_links *l, uint64_t session_hash, int step);
+/* Fetches the first link of a session into the cache, the index being there already
+ * (kd_index_prefetch of by_session). False if it has none. */
+bool kd_links_ahead(const kd_links *l, uint64_t session_hash);
 
 /* Removes the links of this user up to and at `time`. */
 void kd_links_cut_user(kd_links *l, uint32_t user, kd_ms time, kd_digest *digest);

@@ -26,6 +26,7 @@ enum { N_STATS = 24 };
 /* Popular items are looked up in lists of growing length: after each event the short one is made
  * anew, the longer ones only for somebody who has nearly all of it. */
 enum { N_POPULAR = 3, SHORT_POPULAR = 64, LONGER_POPULAR = 512 };
+enum { TIDY_EVERY = 2 }; /* records to each shopper that is looked at */
 
 struct kd_recommender {
     kd_state *state;
@@ -93,9 +94,7 @@ static const kd_opt opts[] = {
      "A neighbour's vote is divided by this power of 1 + the steps from the shopper's newest event "
      "to the most recent item that both have; 0 = it is not."},
     {"usercf.vote.after", KD_OPT_REAL, "0", 0, 1e6, NULL,
-     "Places after that item in the neighbour's history in which its vote falls to 1/e; 0 = it "
-     "does "
-     "not."},
+     "Places after that item in the neighbour's history in which its vote falls to 1/e; 0 = none."},
     {"usercf.vote.before", KD_OPT_REAL, "0", 0, 1e6, NULL, "The same for places before it."},
     {"usercf.vote.shared", KD_OPT_REAL, "1", 0, 1, NULL,
      "Share of the vote that this item itself gets, where it may be listed again."},
@@ -107,8 +106,7 @@ static const kd_opt opts[] = {
      "Most recent shoppers of an item that are looked at for neighbours."},
     {"active.max", KD_OPT_INT, "0", 0, 10000000, NULL,
      "Shoppers whose intersection counts are kept up to date instead of gathered; 0 = none. "
-     "Results "
-     "are the same; see docs/performance.md for when it pays."},
+     "Results are the same; see docs/performance.md for when it pays."},
     {"active.bytes", KD_OPT_BYTES, "256m", 0, 0, NULL, "Memory for these counts."},
     {"active.for", KD_OPT_DURATION, "30m", 0, 0, NULL,
      "They are kept for this long after a shopper's last event, in event time."},
@@ -336,29 +334,46 @@ kd_str kd_recommender_shopper(const kd_recommender *r, const kd_record *rec)
     return rec->user_id.p != NULL ? rec->user_id : rec->session_id;
 }
 
-/* The session that the record links its shopper to, if any. */
-static kd_str session_of(const kd_recommender *r, const kd_record *rec)
+static void name_of(const kd_recommender *r, const kd_record *rec, kd_ahead *out)
 {
-    return r->shopper == SHOPPER_EITHER ? rec->session_id : KD_STR_NULL;
+    kd_str shopper = kd_recommender_shopper(r, rec);
+    out->is_event = rec->type <= KD_PURCHASE && shopper.p != NULL;
+    if (!out->is_event)
+        return;
+    out->session.id = KD_STR_NULL;
+    out->shopper_slot = out->item_slot = KD_NO_SLOT;
+    out->shopper = kd_name_of(shopper);
+    out->item = kd_name_of(rec->item_id);
+    if (r->shopper == SHOPPER_EITHER && rec->user_id.p != NULL && rec->session_id.p != NULL)
+        out->session = kd_name_of(rec->session_id);
 }
 
 kd_rc kd_recommender_apply(kd_recommender *r, const kd_record *rec, kd_applied *out, kd_err *err)
 {
-    *out = (kd_applied){0};
-    r->tidy_due += 2;
-    if (rec->type == KD_CATALOG) {
-        r->has_products = true;
+    kd_ahead x;
+    kd_recommender_ahead(r, rec, 0, &x);
+    return kd_recommender_apply_named(r, rec, &x, out, err);
+}
+
+kd_rc kd_recommender_apply_named(kd_recommender *r, const kd_record *rec, const kd_ahead *x,
+                                 kd_applied *out, kd_err *err)
+{
+    out->changed = out->refused = out->late = out->is_forget = false;
+    r->tidy_due++;
+    r->has_products |= rec->type == KD_CATALOG;
+    if (rec->type == KD_CATALOG)
         return kd_state_catalog(r->state, rec, out, err);
-    }
     kd_str shopper = kd_recommender_shopper(r, rec);
     if (shopper.p == NULL)
         return kd_bad(err, KD_REASON_NO_SHOPPER, "the record names no shopper");
     r->has_events = true;
     if (rec->type != KD_FORGET) {
         kd_state_limit(r->state);
-        return kd_state_interact(r->state, shopper, session_of(r, rec), rec->item_id, rec->action,
-                                 rec->time, rec->ts, out, err);
+        const kd_named_event event = {x->shopper,  x->session, x->item,
+                                      rec->action, rec->time,  rec->ts};
+        return kd_state_interact(r->state, &event, out, err);
     }
+    *out = (kd_applied){0};
     KD_TRY(kd_state_forget(r->state, shopper, rec->time, rec->ts, out, err));
     r->n_forgotten++;
     kd_tombstones_hex(&r->state->tombs, shopper, out->shopper_hash);
@@ -370,18 +385,8 @@ kd_rc kd_recommender_apply(kd_recommender *r, const kd_record *rec, kd_applied *
 
 void kd_recommender_ahead(const kd_recommender *r, const kd_record *rec, int step, kd_ahead *x)
 {
-    if (step == 0) {
-        kd_str shopper = kd_recommender_shopper(r, rec);
-        *x = (kd_ahead){.shopper = KD_NO_SLOT, .item = KD_NO_SLOT};
-        x->is_event = rec->type <= KD_PURCHASE && shopper.p != NULL;
-        if (!x->is_event)
-            return;
-        x->shopper_hash = kd_ids_hash(shopper);
-        x->item_hash = kd_ids_hash(rec->item_id);
-        x->is_linked = rec->user_id.p != NULL && session_of(r, rec).p != NULL;
-        if (x->is_linked)
-            x->session_hash = kd_ids_hash(rec->session_id);
-    }
+    if (step == 0)
+        name_of(r, rec, x);
     if (x->is_event)
         kd_state_ahead(r->state, step, x);
 }
@@ -393,15 +398,14 @@ kd_rc kd_recommender_prepare(kd_recommender *r, kd_err *err)
         kd_active_settle(s);
     if (s->trend != NULL)
         kd_trend_settle(s->trend, &s->items);
-    /* While products come and nobody asks, as in the loading of a catalogue, what is due gathers.
-     */
+    /* While products come and nobody asks, as when a catalogue is loaded, what is due gathers. */
     if (s->content != NULL && (r->has_events || !r->has_products))
         KD_TRY(kd_content_settle(s->content, err));
     r->has_events = r->has_products = false;
     if (r->blend.rules != NULL)
         kd_rules_resolve(r->rules, s);
-    kd_state_tidy(r->state, r->tidy_due);
-    r->tidy_due = 0;
+    kd_state_tidy(r->state, r->tidy_due / TIDY_EVERY);
+    r->tidy_due %= TIDY_EVERY;
     return KD_OK;
 }
 

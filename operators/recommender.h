@@ -38,6 +38,9 @@ void kd_recommender_ahead(const kd_recommender *r, const kd_record *rec, int ste
 /* Applies one checked record. */
 KD_CHECK kd_rc kd_recommender_apply(kd_recommender *r, const kd_record *rec, kd_applied *out,
                                     kd_err *err);
+/* The same for a record of which kd_recommender_ahead (step 0 at least) filled *x. */
+KD_CHECK kd_rc kd_recommender_apply_named(kd_recommender *r, const kd_record *rec,
+                                          const kd_ahead *x, kd_applied *out, kd_err *err);
 
 /* Ends the writing of an epoch: what readers share is brought up to date. */
 KD_CHECK kd_rc kd_recommender_prepare(kd_recommender *r, kd_err *err);

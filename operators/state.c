@@ -104,10 +104,10 @@ kd_digest kd_state_entry_digest(const kd_state *s, uint32_t u, uint32_t word, kd
 
 /* -- items ------------------------------------------------------------------------------------ */
 
-kd_rc kd_state_item_intern(kd_state *s, kd_str id, uint32_t *out, bool *is_new, kd_err *err)
+kd_rc kd_state_item_intern(kd_state *s, kd_name id, uint32_t *out, bool *is_new, kd_err *err)
 {
     uint32_t i;
-    KD_TRY(kd_ids_intern(&s->items, id, kd_ids_hash(id), &i, is_new, err));
+    KD_TRY(kd_ids_intern(&s->items, id.id, id.hash, &i, is_new, err));
     if (!kd_grow((void **)&s->item, &s->item_cap, i + 1, sizeof *s->item)) {
         kd_ids_release(&s->items, i);
         return kd_fail(err, KD_ENOMEM, "no memory for %u items", i + 1);
@@ -214,6 +214,11 @@ static void release_shopper(kd_state *s, uint32_t u)
         kd_ids_release(&s->shoppers, u);
 }
 
+static kd_name shopper_name(const kd_state *s, uint32_t u)
+{
+    return (kd_name){kd_ids_get(&s->shoppers, u), s->shoppers.hash[u]};
+}
+
 /* The last entry is gone: nothing is left behind but links, and a tombstone, if there is one. */
 static void retire_shopper(kd_state *s, uint32_t u)
 {
@@ -225,7 +230,7 @@ static void retire_shopper(kd_state *s, uint32_t u)
         s->published[u] = 0;
     kd_expiry_remove(&s->expiry, u);
     s->n_shoppers--;
-    kd_links_flag(&s->links, kd_ids_get(&s->shoppers, u), false);
+    kd_links_flag(&s->links, shopper_name(s, u), false);
     release_shopper(s, u);
 }
 
@@ -398,14 +403,60 @@ static kd_rc make_room(kd_state *s, uint32_t u, uint32_t i, uint32_t other, kd_e
     return KD_OK;
 }
 
+/* What u's list has of an item. */
+typedef struct of_item {
+    uint32_t n;   /* entries of it */
+    uint32_t old; /* the one with the action, or the length of the list */
+    uint32_t rep; /* the one with KD_REP, or the length of the list */
+} of_item;
+
+static of_item look_for(const kd_entries *e, uint32_t item, kd_action action)
+{
+    of_item x = {.old = e->n, .rep = e->n};
+    for (uint32_t k = 0; k < e->n; k++) {
+        if (kd_word_item(e->word[k]) != item)
+            continue;
+        x.n++;
+        if (kd_word_action(e->word[k]) == action)
+            x.old = k;
+        if ((e->word[k] & KD_REP) != 0)
+            x.rep = k;
+    }
+    return x;
+}
+
+/* The place-th entry is new and the only one of its item: as relabel() would have it. */
+static kd_ms label_only(const kd_state *s, const kd_entries *e, uint32_t place)
+{
+    if (place < kd_history_begin(e, s->opt.history_max) ||
+        kd_word_action(e->word[place]) == KD_CANCELLED)
+        return KD_MS_NONE;
+    e->word[place] |= KD_REP;
+    return kd_entry_time(e, place);
+}
+
+/* Entry k has left H, and P of its item follows. */
+static void leave(kd_state *s, uint32_t u, uint32_t k)
+{
+    kd_entries e = kd_entries_of(&s->hist, u);
+    uint32_t item = kd_word_item(e.word[k]);
+    kd_ms before = rep_time(&e, item), after = KD_MS_NONE;
+    if ((e.word[k] & (KD_REP | KD_MULTI)) == KD_REP)
+        e.word[k] &= ~KD_REP; /* no other live one is in H */
+    else
+        after = relabel(s, u, item);
+    set_posting(s, item, u, before, after);
+}
+
 static kd_rc insert(kd_state *s, uint32_t u, uint32_t i, kd_action action, kd_ms time,
                     bool *out_changed, kd_err *err)
 {
     kd_entries e = kd_entries_of(&s->hist, u);
-    uint32_t old = kd_entries_find(&e, i, action);
-    if (old < e.n && kd_entry_time(&e, old) >= time)
+    const of_item had = look_for(&e, i, action);
+    const bool has_old = had.old < e.n;
+    if (has_old && kd_entry_time(&e, had.old) >= time)
         return KD_OK;
-    plan p = plan_insert(s, &e, old, i, action, time);
+    plan p = plan_insert(s, &e, had.old, i, action, time);
     if (!p.is_kept)
         return KD_OK;
     bool is_first = e.n == 0;
@@ -415,24 +466,24 @@ static kd_rc insert(kd_state *s, uint32_t u, uint32_t i, kd_action action, kd_ms
         kd_saver_shopper(s->saver, u);
 
     e = kd_entries_of(&s->hist, u);
-    kd_ms before_i = rep_time(&e, i);
-    kd_ms before_other = other == KD_NO_SLOT || other == i ? KD_MS_NONE : rep_time(&e, other);
+    kd_ms before_i = had.rep < e.n ? kd_entry_time(&e, had.rep) : KD_MS_NONE;
     s->item[i].refs++;
-    if (p.old < e.n)
+    if (has_old)
         drop_entry(s, u, p.old);
     kd_history_insert(&s->hist, u, p.place, time, i, action);
     s->n_entries++;
     if (is_first) {
         s->n_shoppers++;
-        kd_links_flag(&s->links, kd_ids_get(&s->shoppers, u), true);
+        kd_links_flag(&s->links, shopper_name(s, u), true);
     }
     e = kd_entries_of(&s->hist, u);
     kd_digest_add(&s->digest, kd_state_entry_digest(s, u, e.word[p.place], time));
     s->hist.last[u] = kd_entry_time(&e, e.n - 1);
 
     if (other != KD_NO_SLOT && other != i)
-        set_posting(s, other, u, before_other, relabel(s, u, other));
-    set_posting(s, i, u, before_i, relabel(s, u, i));
+        leave(s, u, p.leaver - (p.old < p.leaver));
+    kd_ms after_i = had.n == has_old ? label_only(s, &e, p.place) : relabel(s, u, i);
+    set_posting(s, i, u, before_i, after_i);
     trim(s, u);
     if (kd_state_expires(s))
         kd_expiry_note(&s->expiry, u, time);
@@ -543,10 +594,10 @@ kd_rc kd_state_forget(kd_state *s, kd_str shopper, kd_ms time, kd_ms ts, kd_appl
 /* -- one record --------------------------------------------------------------------------------
  */
 
-kd_rc kd_state_slot(kd_state *s, kd_str shopper, uint32_t *out, kd_err *err)
+kd_rc kd_state_slot(kd_state *s, kd_name shopper, uint32_t *out, kd_err *err)
 {
     bool is_new;
-    KD_TRY(kd_ids_intern(&s->shoppers, shopper, kd_ids_hash(shopper), out, &is_new, err));
+    KD_TRY(kd_ids_intern(&s->shoppers, shopper.id, shopper.hash, out, &is_new, err));
     kd_rc rc = kd_histories_reserve(&s->hist, *out, err);
     if (rc != KD_OK && is_new)
         kd_ids_release(&s->shoppers, *out);
@@ -554,33 +605,36 @@ kd_rc kd_state_slot(kd_state *s, kd_str shopper, uint32_t *out, kd_err *err)
 }
 
 /* The interaction alone, for which time and tombstones have been looked at. */
-static kd_rc enter(kd_state *s, uint32_t u, kd_str item, kd_action action, kd_ms time,
-                   kd_applied *out, kd_err *err)
+static kd_rc enter(kd_state *s, uint32_t u, const kd_named_event *x, kd_applied *out, kd_err *err)
 {
     uint32_t i = KD_NO_SLOT;
     bool new_i = false;
-    kd_rc rc = kd_state_item_intern(s, item, &i, &new_i, err);
+    kd_rc rc = kd_state_item_intern(s, x->item, &i, &new_i, err);
     if (rc == KD_OK)
-        rc = insert(s, u, i, action, time, &out->changed, err);
+        rc = insert(s, u, i, x->action, x->time, &out->changed, err);
     if (rc == KD_OK && s->active != NULL)
-        kd_active_touch(s->active, u, time);
+        kd_active_touch(s->active, u, x->time);
     if (i != KD_NO_SLOT && new_i && s->item[i].refs == 0)
         kd_state_item_unref(s, i);
     return rc;
 }
 
-kd_rc kd_state_link(kd_state *s, uint32_t user, kd_str session, kd_ms time, kd_ms *out_old,
+kd_rc kd_state_link(kd_state *s, uint32_t user, kd_name session, kd_ms time, kd_ms *out_old,
                     kd_err *err)
 {
     KD_TRY(kd_links_set(&s->links, user, session, time, out_old, &s->digest, err));
-    if (*out_old == KD_MS_NONE && kd_state_shopper(s, session) != KD_NO_SLOT)
+    if (*out_old != KD_MS_NONE)
+        return KD_OK;
+    uint32_t u = kd_ids_find(&s->shoppers, session.id, session.hash);
+    if (u != KD_NO_SLOT && s->hist.shopper[u].n > 0)
         kd_links_flag(&s->links, session, true);
     return KD_OK;
 }
 
-kd_rc kd_state_interact(kd_state *s, kd_str shopper, kd_str session, kd_str item, kd_action action,
-                        kd_ms time, kd_ms ts, kd_applied *out, kd_err *err)
+kd_rc kd_state_interact(kd_state *s, const kd_named_event *x, kd_applied *out, kd_err *err)
 {
+    const kd_str shopper = x->shopper.id, session = x->session.id;
+    const kd_ms time = x->time;
     bool is_linked = session.p != NULL && !kd_str_eq(session, shopper);
     if (s->tombs.n > 0) {
         kd_ms tomb = kd_tombstones_get(&s->tombs, shopper);
@@ -592,21 +646,21 @@ kd_rc kd_state_interact(kd_state *s, kd_str shopper, kd_str session, kd_str item
         }
         is_linked = is_linked && time > kd_tombstones_get(&s->tombs, session);
     }
-    kd_state_advance(s, time, ts);
+    kd_state_advance(s, time, x->ts);
     kd_ms old = KD_MS_NONE, horizon = kd_state_horizon(s);
     is_linked = is_linked && !is_needless(s, time);
     out->late = horizon != KD_MS_NONE && time < horizon;
     if (out->late && !is_linked)
         return KD_OK;
     uint32_t u;
-    KD_TRY(kd_state_slot(s, shopper, &u, err));
+    KD_TRY(kd_state_slot(s, x->shopper, &u, err));
     kd_rc rc = KD_OK;
     if (is_linked)
-        rc = kd_state_link(s, u, session, time, &old, err);
+        rc = kd_state_link(s, u, x->session, time, &old, err);
     if (rc == KD_OK && !out->late) {
-        rc = enter(s, u, item, action, time, out, err);
+        rc = enter(s, u, x, out, err);
         if (rc != KD_OK && is_linked && time > old)
-            kd_links_undo(&s->links, u, session, old, &s->digest);
+            kd_links_undo(&s->links, u, x->session, old, &s->digest);
     }
     if (rc == KD_OK && is_linked)
         out->changed |= time > old;

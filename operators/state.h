@@ -94,11 +94,17 @@ struct kd_state {
 KD_CHECK kd_rc kd_state_new(const kd_state_options *opt, kd_state **out, kd_err *err);
 void kd_state_free(kd_state *s);
 
-/* One interaction; `session` is another name that the record gives the shopper, or null: it links
- * the two. out->late: before the horizon; out->refused: behind the shopper's tombstone.
+/* Who did what when. `session` is another name that the record gives the shopper, or null: it links
+ * the two. */
+typedef struct kd_named_event {
+    kd_name shopper, session, item;
+    kd_action action;
+    kd_ms time, ts; /* of the event and of its record */
+} kd_named_event;
+
+/* out->late: before the horizon; out->refused: behind the shopper's tombstone.
  * KD_ENOMEM leaves the state as it was. */
-KD_CHECK kd_rc kd_state_interact(kd_state *s, kd_str shopper, kd_str session, kd_str item,
-                                 kd_action action, kd_ms time, kd_ms ts, kd_applied *out,
+KD_CHECK kd_rc kd_state_interact(kd_state *s, const kd_named_event *x, kd_applied *out,
                                  kd_err *err);
 
 /* Removes what the shopper did up to and at `time` and keeps a tombstone; the same for each session

@@ -3,41 +3,26 @@
  * points to. So each step fetches one more link of the chain, for a record that is some records
  * away:
  *
- *   0 id tables, table of links -> 1 hashes of the candidates, first link of the session -> 2 slots
- *   -> 3 history, id text, end of the audience, newest link of the user -> 4 last chunk of a long
- *   audience, item that a full history will push out
+ *   0 indexes of ids and links -> 1 slots, first link of the session -> 2 history, id text, end of
+ *   the audience, newest link of the user -> 3 last chunk of a long audience, item that a full
+ *   history will push out
  *
  * Nothing is decided here: a wrong guess costs a fetch.
  * @thread loop
  */
 #include "operators/state_internal.h"
 
-enum { LINE = 64, PROBES = 3 };
+enum { LINE = 64 };
 
-static void fetch_hashes(const kd_ids *ids, uint64_t hash)
-{
-    uint32_t mask = ids->table_cap - 1;
-    for (uint32_t p = 0; p < PROBES; p++) {
-        uint32_t slot1 = ids->table[((uint32_t)hash + p) & mask];
-        if (slot1 == 0)
-            return;
-        __builtin_prefetch(&ids->hash[slot1 - 1]);
-    }
-}
-
+/* The slot of the first id with this hash, of which the slot's own lines are fetched. */
 static uint32_t guess(const kd_ids *ids, uint64_t hash)
 {
-    uint32_t mask = ids->table_cap - 1;
-    for (uint32_t p = 0; p < PROBES; p++) {
-        uint32_t slot1 = ids->table[((uint32_t)hash + p) & mask];
-        if (slot1 == 0)
-            break;
-        if (ids->hash[slot1 - 1] == hash) {
-            __builtin_prefetch(&ids->block[slot1 - 1]);
-            return slot1 - 1;
-        }
-    }
-    return KD_NO_SLOT;
+    uint32_t at = kd_index_home(&ids->index, hash), slot1 = kd_index_next(&ids->index, hash, &at);
+    if (slot1 == 0)
+        return KD_NO_SLOT;
+    __builtin_prefetch(&ids->block[slot1 - 1]);
+    __builtin_prefetch(&ids->hash[slot1 - 1]); /* the digest's */
+    return slot1 - 1;
 }
 
 static void fetch_bytes(const void *p, size_t n)
@@ -71,14 +56,14 @@ static void fetch_audience(const kd_state *s, uint32_t i)
 
 static void fetch_ends(const kd_state *s, const kd_ahead *x)
 {
-    if (x->item != KD_NO_SLOT) {
-        const kd_posting *p = &s->item[x->item].posting;
+    if (x->item_slot != KD_NO_SLOT) {
+        const kd_posting *p = &s->item[x->item_slot].posting;
         const kd_chunk *c = p->dir == NULL ? NULL : &p->dir[p->n_dir - 1];
         if (c != NULL)
             __builtin_prefetch((const uint32_t *)kd_slab_ptr(s->postings, c->block) + c->n - 1);
     }
-    if (x->shopper != KD_NO_SLOT) {
-        kd_entries e = kd_entries_of(&s->hist, x->shopper);
+    if (x->shopper_slot != KD_NO_SLOT) {
+        kd_entries e = kd_entries_of(&s->hist, x->shopper_slot);
         if (e.n >= s->opt.history_max)
             __builtin_prefetch(&s->item[kd_word_item(e.word[e.n - s->opt.history_max])]);
     }
@@ -86,39 +71,38 @@ static void fetch_ends(const kd_state *s, const kd_ahead *x)
 
 void kd_state_ahead(const kd_state *s, int step, kd_ahead *x)
 {
-    if (x->is_linked && step < 2)
-        kd_links_ahead(&s->links, x->session_hash, step);
+    const bool is_linked = x->session.id.p != NULL;
     switch (step) {
     case 0:
-        kd_ids_prefetch(&s->shoppers, x->shopper_hash);
-        kd_ids_prefetch(&s->items, x->item_hash);
+        if (is_linked)
+            kd_index_prefetch(&s->links.by_session, x->session.hash);
+        kd_ids_prefetch(&s->shoppers, x->shopper.hash);
+        kd_ids_prefetch(&s->items, x->item.hash);
         break;
     case 1:
-        fetch_hashes(&s->shoppers, x->shopper_hash);
-        fetch_hashes(&s->items, x->item_hash);
+        if (is_linked && !kd_links_ahead(&s->links, x->session.hash))
+            kd_ids_prefetch(&s->shoppers, x->session.hash); /* a new one: is it a shopper? */
+        x->shopper_slot = guess(&s->shoppers, x->shopper.hash);
+        x->item_slot = guess(&s->items, x->item.hash);
+        if (x->shopper_slot != KD_NO_SLOT) {
+            __builtin_prefetch(&s->hist.shopper[x->shopper_slot]);
+            __builtin_prefetch(&s->hist.n_items[x->shopper_slot]);
+            __builtin_prefetch(&s->hist.last[x->shopper_slot]);
+            if (x->shopper_slot < s->links.cap_users)
+                __builtin_prefetch(&s->links.of_user[x->shopper_slot]);
+        }
+        if (x->item_slot != KD_NO_SLOT)
+            __builtin_prefetch(&s->item[x->item_slot]);
         break;
     case 2:
-        x->shopper = guess(&s->shoppers, x->shopper_hash);
-        x->item = guess(&s->items, x->item_hash);
-        if (x->shopper != KD_NO_SLOT) {
-            __builtin_prefetch(&s->hist.shopper[x->shopper]);
-            __builtin_prefetch(&s->hist.n_items[x->shopper]);
-            __builtin_prefetch(&s->hist.last[x->shopper]);
-            if (x->shopper < s->links.cap_users)
-                __builtin_prefetch(&s->links.of_user[x->shopper]);
-        }
-        if (x->item != KD_NO_SLOT)
-            __builtin_prefetch(&s->item[x->item]);
-        break;
-    case 3:
-        if (x->shopper != KD_NO_SLOT) {
-            fetch_history(s, x->shopper);
-            uint32_t link = kd_links_of_user(&s->links, x->shopper);
+        if (x->shopper_slot != KD_NO_SLOT) {
+            fetch_history(s, x->shopper_slot);
+            uint32_t link = kd_links_of_user(&s->links, x->shopper_slot);
             if (link != 0)
                 __builtin_prefetch(kd_links_at(&s->links, link));
         }
-        if (x->item != KD_NO_SLOT)
-            fetch_audience(s, x->item);
+        if (x->item_slot != KD_NO_SLOT)
+            fetch_audience(s, x->item_slot);
         break;
     default:
         fetch_ends(s, x);

@@ -9,13 +9,13 @@
 kd_posting_ctx kd_state_posting_ctx(kd_state *s, uint32_t item);
 /* The hash that an entry adds to the state digest. */
 kd_digest kd_state_entry_digest(const kd_state *s, uint32_t u, uint32_t word, kd_ms time);
-KD_CHECK kd_rc kd_state_item_intern(kd_state *s, kd_str id, uint32_t *out, bool *is_new,
+KD_CHECK kd_rc kd_state_item_intern(kd_state *s, kd_name id, uint32_t *out, bool *is_new,
                                     kd_err *err);
 /* The shopper's slot, made if it is new; whoever asks for it sees to it that something names it. */
-KD_CHECK kd_rc kd_state_slot(kd_state *s, kd_str shopper, uint32_t *out, kd_err *err);
+KD_CHECK kd_rc kd_state_slot(kd_state *s, kd_name shopper, uint32_t *out, kd_err *err);
 /* As kd_links_set, and flags the link if the session is a shopper. */
-KD_CHECK kd_rc kd_state_link(kd_state *s, uint32_t user, kd_str session, kd_ms time, kd_ms *out_old,
-                             kd_err *err);
+KD_CHECK kd_rc kd_state_link(kd_state *s, uint32_t user, kd_name session, kd_ms time,
+                             kd_ms *out_old, kd_err *err);
 /* Gives back one reference; the last one frees the slot. With refs == 0 (a fresh slot) frees it. */
 void kd_state_item_unref(kd_state *s, uint32_t i);
 bool kd_state_shopper_has(const kd_state *s, uint32_t u, uint32_t item);

@@ -75,7 +75,7 @@ static kd_rc load_item(loader *l, cursor *c, kd_err *err)
     KD_TRY(take_id(c, n, &id, err));
     if (!kd_grow((void **)&l->slot, &l->cap_slot, k + 1, sizeof *l->slot))
         return kd_fail(err, KD_ENOMEM, "no memory for %u items", k + 1);
-    KD_TRY(kd_state_item_intern(l->s, id, &l->slot[k], &is_new, err));
+    KD_TRY(kd_state_item_intern(l->s, kd_name_of(id), &l->slot[k], &is_new, err));
     if (!kd_grow((void **)&l->count, &l->cap_count, l->s->item_cap, sizeof *l->count))
         return kd_fail(err, KD_ENOMEM, "no memory for %u items", k + 1);
     l->saved.items++;
@@ -120,7 +120,7 @@ static kd_rc load_shopper(loader *l, cursor *c, kd_err *err)
     uint32_t u;
     KD_TRY(copy(c, &head, sizeof head, err));
     KD_TRY(take_id(c, head.length, &id, err));
-    KD_TRY(kd_state_slot(s, id, &u, err)); /* there already, if his links came first */
+    KD_TRY(kd_state_slot(s, kd_name_of(id), &u, err)); /* there already, if his links came first */
     if (s->hist.shopper[u].n > 0 || head.n == 0 || head.n > 2 * KD_HISTORY_LIMIT)
         return kd_fail(err, KD_EIO, "a shopper comes twice, or has %u interactions", head.n);
     kd_entries e;
@@ -133,7 +133,7 @@ static kd_rc load_shopper(loader *l, cursor *c, kd_err *err)
     s->hist.last[u] = kd_entry_time(&e, e.n - 1);
     s->n_entries += e.n;
     s->n_shoppers++;
-    kd_links_flag(&s->links, id, true);
+    kd_links_flag(&s->links, kd_name_of(id), true);
     l->saved.shoppers++;
     l->saved.interactions += e.n;
     if (kd_state_expires(s)) {
@@ -164,8 +164,8 @@ static kd_rc load_link(loader *l, cursor *c, kd_err *err)
     KD_TRY(take_id(c, head.user, &user, err));
     KD_TRY(take_id(c, head.session, &session, err));
     uint32_t u;
-    KD_TRY(kd_state_slot(l->s, user, &u, err));
-    KD_TRY(kd_state_link(l->s, u, session, head.time, &old, err));
+    KD_TRY(kd_state_slot(l->s, kd_name_of(user), &u, err));
+    KD_TRY(kd_state_link(l->s, u, kd_name_of(session), head.time, &old, err));
     if (old != KD_MS_NONE)
         return kd_fail(err, KD_EIO, "a link comes twice");
     l->saved.links++;

@@ -358,7 +358,7 @@ static void ask_list(kd_pipeline *p, const entry *e)
 static kd_rc apply_one(kd_pipeline *p, const entry *e, kd_err *err)
 {
     kd_applied a;
-    KD_TRY(kd_recommender_apply(p->rec, &e->rec, &a, err));
+    KD_TRY(kd_recommender_apply_named(p->rec, &e->rec, &e->ahead, &a, err));
     p->time = e->rec.time;
     count_record(&p->counts, &e->rec, &a);
     if (e->rec.type == KD_FORGET)
@@ -371,7 +371,7 @@ static kd_rc apply_one(kd_pipeline *p, const entry *e, kd_err *err)
 /* In order, one writer; what the records further on will touch is fetched meanwhile. */
 static kd_rc apply(kd_pipeline *p, kd_err *err)
 {
-    enum { APART = 2, AHEAD = APART * KD_AHEAD_STEPS };
+    enum { APART = 4, AHEAD = APART * KD_AHEAD_STEPS };
     uint32_t n = p->n_entries;
     for (uint32_t k = 0; k < n + AHEAD; k++) {
         for (uint32_t step = 0; step < KD_AHEAD_STEPS; step++) {

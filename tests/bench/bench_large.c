@@ -20,7 +20,7 @@
 #include "base/rng.h"
 #include "operators/recommender.h"
 
-enum { EPOCH = 512, N_ASKED = 20000, N_FORGOTTEN = 20000, APART = 2 };
+enum { EPOCH = 512, N_ASKED = 20000, N_FORGOTTEN = 20000, APART = 4 };
 
 typedef struct large {
     kd_recommender *rec;
@@ -62,8 +62,10 @@ static double apply_epoch(const large *b, size_t n)
         }
         if (k >= AHEAD) {
             kd_applied applied;
-            bench_must(kd_recommender_apply(b->rec, &b->records[k - AHEAD], &applied, &err), &err,
-                       "apply");
+            size_t at = k - AHEAD;
+            bench_must(
+                kd_recommender_apply_named(b->rec, &b->records[at], &ahead[at], &applied, &err),
+                &err, "apply");
         }
     }
     bench_must(kd_recommender_prepare(b->rec, &err), &err, "prepare");

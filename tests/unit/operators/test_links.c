@@ -132,12 +132,12 @@ static void test_equals_twin(void **unused)
             cut_session(&w, s, time);
         } else {
             kd_ms old;
-            assert_int_equal(
-                kd_links_set(&w.links, w.slot[u], session_of(&w, s), time, &old, &w.digest, &err),
-                KD_OK);
+            assert_int_equal(kd_links_set(&w.links, w.slot[u], kd_name_of(session_of(&w, s)), time,
+                                          &old, &w.digest, &err),
+                             KD_OK);
             assert_true(old == w.time[u][s]);
             if (dice < 60 && time > old) /* as if what came after it had failed */
-                kd_links_undo(&w.links, w.slot[u], session_of(&w, s), old, &w.digest);
+                kd_links_undo(&w.links, w.slot[u], kd_name_of(session_of(&w, s)), old, &w.digest);
             else if (time > old)
                 w.time[u][s] = time;
         }
@@ -151,7 +151,7 @@ static void test_equals_twin(void **unused)
     kd_links_tidy(&w.links);
     compare(&w);
     assert_int_equal(w.links.n, 0);
-    assert_int_equal(w.links.cap_table, 64);
+    assert_int_equal(w.links.by_session.cap, 64);
     assert_true(kd_digest_eq(w.digest, (kd_digest){0, 0}));
     kd_links_dispose(&w.links);
     kd_ids_dispose(&w.users);

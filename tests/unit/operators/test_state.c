@@ -32,16 +32,26 @@ static kd_state *state_of(uint32_t history, int64_t retention)
 
 static const kd_ms start = 1700000000000;
 
+static kd_applied interact_at(kd_state *s, const char *shopper, const char *item, kd_action a,
+                              kd_ms t, kd_ms ts)
+{
+    const kd_named_event x = {.shopper = kd_name_of(kd_str_of(shopper)),
+                              .item = kd_name_of(kd_str_of(item)),
+                              .action = a,
+                              .time = t,
+                              .ts = ts};
+    kd_applied applied = {0};
+    kd_err err = {0};
+    assert_int_equal(kd_state_interact(s, &x, &applied, &err), KD_OK);
+    return applied;
+}
+
 static void interact(kd_state *s, uint64_t u, uint64_t i, kd_action a, kd_ms t)
 {
     char shopper[24], item[24];
     snprintf(shopper, sizeof shopper, "shopper-%llu", (unsigned long long)u);
     snprintf(item, sizeof item, "item-%llu", (unsigned long long)i);
-    kd_applied applied = {0};
-    kd_err err = {0};
-    assert_int_equal(kd_state_interact(s, kd_str_of(shopper), KD_STR_NULL, kd_str_of(item), a, t, t,
-                                       &applied, &err),
-                     KD_OK);
+    (void)interact_at(s, shopper, item, a, t, t);
 }
 
 static void forget(kd_state *s, uint64_t u, kd_ms t)
@@ -111,13 +121,8 @@ static void test_retention_returns_memory(void **unused)
     assert_true(after.histories < before.histories / 2);
     assert_true(after.postings < before.postings / 2);
     /* A record from before the horizon is accepted and kept out. */
-    kd_applied applied = {0};
-    kd_err err = {0};
     int64_t n = s->n_entries;
-    assert_int_equal(kd_state_interact(s, kd_str_of("late"), KD_STR_NULL, kd_str_of("item-1"),
-                                       KD_VIEW, start, start, &applied, &err),
-                     KD_OK);
-    assert_true(applied.late);
+    assert_true(interact_at(s, "late", "item-1", KD_VIEW, start, start).late);
     assert_int_equal(s->n_entries, n);
     kd_state_free(s);
 }
@@ -167,12 +172,8 @@ static void test_future_event_expires_nothing(void **unused)
 {
     (void)unused;
     kd_state *s = state_of(50, KD_MS_DAY);
-    kd_applied applied = {0};
-    kd_err err = {0};
     interact(s, 1, 1, KD_VIEW, start);
-    assert_int_equal(kd_state_interact(s, kd_str_of("b"), KD_STR_NULL, kd_str_of("x"), KD_VIEW,
-                                       start + 3 * KD_MS_DAY, start + 1000, &applied, &err),
-                     KD_OK);
+    (void)interact_at(s, "b", "x", KD_VIEW, start + 3 * KD_MS_DAY, start + 1000);
     assert_int_equal(s->n_expired, 0);
     assert_int_equal(s->n_entries, 2);
     assert_int_equal(kd_state_horizon(s), start + 1000 - KD_MS_DAY);
