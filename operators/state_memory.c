@@ -26,13 +26,14 @@ void kd_state_memory_of(const kd_state *s, kd_state_memory *out)
     out->catalog_text = kd_slab_held_bytes(s->catalog_text);
 }
 
-/* What a slot of each kind costs beside its blocks; the id table is at most three quarters full. */
+/* What a slot of each kind costs beside its blocks; 11 bytes of index on average (base/index.h). */
 enum {
-    ID_BYTES = sizeof(uint64_t) + sizeof(uint32_t) + 6,
+    INDEX_BYTES = 11,
+    ID_BYTES = sizeof(uint64_t) + sizeof(uint32_t) + INDEX_BYTES,
     SHOPPER_BYTES = sizeof(kd_shopper) + sizeof(uint16_t) + sizeof(kd_ms) + sizeof(uint64_t) +
                     16 /* expiry */ + ID_BYTES,
     ITEM_BYTES = sizeof(kd_item_state) + ID_BYTES,
-    LINK_BYTES = 2 * sizeof(uint32_t), /* beside its block: the table, the head of the list */
+    LINK_BYTES = INDEX_BYTES + sizeof(uint32_t), /* beside its block: and the head of the list */
 };
 
 size_t kd_state_used(const kd_state *s)
