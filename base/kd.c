@@ -103,6 +103,25 @@ bool kd_str_eq(kd_str a, kd_str b)
 }
 
 /* Unicode 15, table 3-7: the well-formed byte sequences. */
+/* True if all n bytes, fewer than 8 of them or the end of more, are ASCII: looked at in words that
+ * may overlap. */
+static bool is_ascii_tail(const unsigned char *s, size_t i, size_t n)
+{
+    uint64_t w = 0;
+    uint32_t half[2] = {0, 0};
+    if (n >= 8) {
+        memcpy(&w, s + n - 8, 8);
+    } else if (n >= 4) {
+        memcpy(&half[0], s, 4);
+        memcpy(&half[1], s + n - 4, 4);
+        w = (uint64_t)half[0] << 32 | half[1];
+    } else {
+        for (; i < n; i++)
+            w |= s[i];
+    }
+    return (w & UINT64_C(0x8080808080808080)) == 0;
+}
+
 bool kd_utf8_valid(const char *p, size_t n)
 {
     const unsigned char *s = (const unsigned char *)p;
@@ -115,6 +134,8 @@ bool kd_utf8_valid(const char *p, size_t n)
                 i += 8;
                 continue;
             }
+        } else if (is_ascii_tail(s, i, n)) {
+            return true;
         }
         unsigned char c = s[i];
         size_t len = c < 0x80 ? 1 : c < 0xC2 ? 0 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : c < 0xF5 ? 4 : 0;
