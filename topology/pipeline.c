@@ -84,7 +84,7 @@ struct kd_pipeline {
     stage stage;
     ask *asks; /* [epoch_max] */
     uint32_t n_asks, next_ask, ask_step;
-    entry *entries; /* [epoch_max] the open epoch */
+    entry *entries; /* [epoch_max + 1] the open epoch, and room for the record that is looked at */
     uint32_t n_entries;
     bool has_emit;    /* a record of the open epoch is to be answered */
     uint32_t last;    /* the last entry that is not a catalogue record, or NO_ASK */
@@ -124,7 +124,7 @@ kd_rc kd_pipeline_new(const kd_pipeline_options *o, kd_source *source, kd_recomm
     p->asks = calloc(o->epoch_max, sizeof *p->asks);
     p->space = calloc(o->workers, sizeof *p->space);
     p->answers = calloc(o->workers, sizeof *p->answers);
-    p->entries = calloc(o->epoch_max, sizeof *p->entries);
+    p->entries = calloc((size_t)o->epoch_max + 1, sizeof *p->entries);
     p->last = NO_ASK;
     p->text = kd_arena_new(0);
     p->kept_text[0] = kd_arena_new(0);
@@ -272,30 +272,31 @@ static kd_rc push_back(kd_pipeline *p, const entry *x, kd_err *err)
     return KD_OK;
 }
 
-/* Takes the record into the epoch. */
+/* Takes the record into the epoch; fill() has read it right where it belongs, but for a kept one.
+ */
 static void admit(kd_pipeline *p, const entry *x, uint64_t hash)
 {
     uint32_t k = p->n_entries++;
     entry *e = &p->entries[k];
-    *e = *x;
+    if (e != x)
+        *e = *x;
     p->has_emit |= x->rec.emit;
     e->ask = NO_ASK;
     e->first = k;
     if (x->rec.type == KD_CATALOG)
         return;
-    member *m = find_member(p, x->shopper, hash);
-    if (x->rec.type == KD_FORGET) {
-        p->last = k;
-        return;
-    }
-    if (continues_unit(p, x)) {
+    bool is_unit = x->rec.type != KD_FORGET && continues_unit(p, x);
+    if (is_unit)
         e->first = p->entries[p->last].first;
-    } else if (x->is_over_rate && m->epoch == p->epoch) {
+    p->last = k;
+    if (x->rec.type == KD_FORGET || !p->has_emit)
+        return; /* nobody's list is due: whoever comes back then finds nobody */
+    member *m = find_member(p, x->shopper, hash);
+    if (!is_unit && x->is_over_rate && m->epoch == p->epoch) {
         e->first = m->first;
         p->counts.over_rate++;
     }
     *m = (member){hash, x->shopper, p->epoch, e->first};
-    p->last = k;
 }
 
 /* -- apply --------------------------------------------------------------------------------------
@@ -444,12 +445,15 @@ static kd_rc fill(kd_pipeline *p, kd_err *err)
     if (p->has_bad)
         KD_TRY(bury(p, &p->bad, &p->bad_err, err));
     for (;;) {
-        entry next = {.shopper = KD_STR_NULL};
-        const entry *x = p->has_kept ? &p->kept : &next;
+        entry *next = &p->entries[p->n_entries];
+        const entry *x = p->has_kept ? &p->kept : next;
         kd_err why = {0};
         kd_rc rc = KD_OK;
-        if (!p->has_kept)
-            rc = p->source->kind->next(p->source, &next.rec, &why);
+        if (!p->has_kept) {
+            next->shopper = KD_STR_NULL;
+            next->is_over_rate = false;
+            rc = p->source->kind->next(p->source, &next->rec, &why);
+        }
         if (rc == KD_END) {
             p->is_over = true;
             return KD_OK;
@@ -463,16 +467,16 @@ static kd_rc fill(kd_pipeline *p, kd_err *err)
         }
         if (!p->has_kept && (rc == KD_OK || rc == KD_EDATA))
             p->counts.records++;
-        if (!p->has_kept && rc == KD_OK && next.rec.type != KD_CATALOG) {
-            next.shopper = kd_recommender_shopper(p->rec, &next.rec);
-            if (next.shopper.p == NULL) {
+        if (!p->has_kept && rc == KD_OK && next->rec.type != KD_CATALOG) {
+            next->shopper = kd_recommender_shopper(p->rec, &next->rec);
+            if (next->shopper.p == NULL) {
                 rc = kd_bad(&why, KD_REASON_NO_SHOPPER, "the record names no shopper");
-                kd_err_at(&why, "%s[%d]@%lld", next.rec.pos.topic, next.rec.pos.partition,
-                          (long long)next.rec.pos.offset);
+                kd_err_at(&why, "%s[%d]@%lld", next->rec.pos.topic, next->rec.pos.partition,
+                          (long long)next->rec.pos.offset);
             }
         }
         if (rc == KD_EDATA) {
-            KD_TRY(bury(p, &next.rec, &why, err));
+            KD_TRY(bury(p, &next->rec, &why, err));
             continue;
         }
         if (rc != KD_OK) {
@@ -480,9 +484,10 @@ static kd_rc fill(kd_pipeline *p, kd_err *err)
                 *err = why;
             return rc;
         }
-        uint64_t hash = kd_hash64(x->shopper.p, x->shopper.n, 0);
-        if (!p->has_kept && next.rec.type <= KD_PURCHASE)
-            next.is_over_rate = is_over_rate(p, &next.rec, hash);
+        bool is_asked = x->rec.emit || p->has_emit; /* else nothing of this costs anything */
+        uint64_t hash = is_asked ? kd_hash64(x->shopper.p, x->shopper.n, 0) : 0;
+        if (!p->has_kept && next->rec.type <= KD_PURCHASE && next->rec.emit)
+            next->is_over_rate = is_over_rate(p, &next->rec, hash);
         if (closes_epoch(p, x, hash))
             return push_back(p, x, err);
         if (p->has_kept && p->kept.rec.emit && p->source->kind->is_due != NULL)

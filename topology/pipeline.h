@@ -11,7 +11,8 @@
  * time, are answered once, for the last of them), and, with `drain`, when the source says
  * KD_AGAIN. Under replay the cut depends on positions alone. An event of a shopper with more than
  * rate_max of them in its minute does not close an epoch: it is applied, and answered together with
- * the shopper's others of the epoch.
+ * the shopper's others of the epoch. Events that are not to be answered are not counted, and close
+ * no epoch in which none is: a log that is caught up with is applied in full epochs.
  *
  * I1 every record handed out by the source is either answered, coalesced into a unit that is
  *    answered, refused (counted), not this instance's to answer, or dead-lettered

@@ -82,13 +82,21 @@ static bool is_good_event(const world *w, int k)
     return w->step[k].rc != KD_EDATA && is_event(r) && r->user_id.p != NULL;
 }
 
-/* True if record k is more than the rate_max-th of its shopper's newest minute so far. */
+static bool is_good(const world *w, int k)
+{
+    const kd_record *r = &w->step[k].record;
+    return w->step[k].rc != KD_EDATA && (!is_event(r) || r->user_id.p != NULL);
+}
+
+/* True if record k is more than the rate_max-th of its shopper's newest minute so far, of those
+ * that are to be answered. */
 static bool is_over(const world *w, int k, int rate_max)
 {
     int64_t minute = INT64_MIN;
     int n = 0;
     for (int j = 0; j <= k; j++) {
-        if (!is_good_event(w, j) || strcmp(w->shopper[j], w->shopper[k]) != 0)
+        if (!is_good_event(w, j) || !w->step[j].record.emit ||
+            strcmp(w->shopper[j], w->shopper[k]) != 0)
             continue;
         int64_t m = w->step[j].record.time / 60000;
         if (m > minute) {
@@ -97,8 +105,8 @@ static bool is_over(const world *w, int k, int rate_max)
         }
         n += m == minute;
     }
-    return rate_max > 0 && is_good_event(w, k) && w->step[k].record.time / 60000 == minute &&
-           n > rate_max;
+    return rate_max > 0 && is_good_event(w, k) && w->step[k].record.emit &&
+           w->step[k].record.time / 60000 == minute && n > rate_max;
 }
 
 /* The rule of pipeline.h on the whole list: *out gets the offsets answered, in order. */
@@ -108,13 +116,16 @@ static int twin(const world *w, int epoch_max, int rate_max, int *out)
     int answer_of_unit[N], unit_of[N];                      /* by the unit's first record */
     for (int k = 0; k < N; k++) {
         const kd_record *r = &w->step[k].record;
-        if (w->step[k].rc == KD_EDATA || (is_event(r) && r->user_id.p == NULL))
+        if (!is_good(w, k))
             continue;
-        int back = -1; /* the shopper's last event in this epoch */
-        for (int j = first_of_epoch; j < k; j++)
-            if (is_good_event(w, j) && r->type != KD_CATALOG &&
+        int back = -1; /* the shopper's last event in this epoch, since one is to be answered */
+        bool is_asked = false;
+        for (int j = first_of_epoch; j < k; j++) {
+            is_asked |= is_good(w, j) && w->step[j].record.emit;
+            if (is_asked && is_good_event(w, j) && r->type != KD_CATALOG &&
                 strcmp(w->shopper[j], w->shopper[k]) == 0)
                 back = j;
+        }
         /* The unit is broken by a forget request, and not by a catalogue record, which is nobody's.
          */
         bool continues = false;
