@@ -22,17 +22,7 @@ enum { OFFSETS_MS = 90000 };
 static void seek_back(kafka_source *k, part *p, int64_t offset)
 {
     const char *topic = k->topic[p->type];
-    int kept = k->at;
-    for (int b = k->at; b < k->n_batch; b++) {
-        rd_kafka_message_t *m = k->batch[b];
-        bool is_its = m->partition == p->number && m->rkt != NULL &&
-                      strcmp(rd_kafka_topic_name(m->rkt), topic) == 0;
-        if (is_its)
-            rd_kafka_message_destroy(m);
-        else
-            k->batch[kept++] = m;
-    }
-    k->n_batch = kept;
+    kd_kafka_window_drop(&k->window, (int)(p - k->parts));
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, topic, p->number)->offset = offset;
     rd_kafka_error_t *e = rd_kafka_seek_partitions(k->reader, list, KD_KAFKA_CALL_MS);

@@ -12,6 +12,8 @@
 
 /* Of back-pressure; a short one is met by not asking for more. */
 enum { PAUSE_AFTER_MS = 2000 };
+/* A partition that has nothing in hand is looked for every so many records. */
+enum { TAKES = 64 };
 
 void kd_kafka_notice(const kafka_source *k, const char *fmt, ...)
 {
@@ -63,6 +65,8 @@ static kd_rc make_consumer(kafka_source *k, const kd_kafka_source_options *o, bo
         {"queued.min.messages", "1000000"},
         /* A small request must not wait for the acknowledgement of the one before. */
         {"socket.nagle.disable", "true"},
+        /* A fetch that waits at the end of one partition holds up the others of its broker. */
+        {"fetch.wait.max.ms", is_reader ? "50" : "500"},
         /* A member that is asked to join again should not hear of it late. */
         {"heartbeat.interval.ms", is_reader ? "3000" : "500"},
     };
@@ -89,6 +93,11 @@ static kd_rc make_consumer(kafka_source *k, const kd_kafka_source_options *o, bo
     if (!is_reader)
         rd_kafka_conf_set_rebalance_cb(conf, kd_kafka_on_rebalance);
     return kd_kafka_make_consumer(conf, out, err);
+}
+
+static void destroy_message(void *m)
+{
+    rd_kafka_message_destroy(m);
 }
 
 /* One shopper must have one owner: the topics that are keyed by shopper have equal partitions. */
@@ -118,6 +127,7 @@ static kd_rc find_partitions(kafka_source *k, kd_err *err)
     k->mark_pos = calloc((size_t)total + 1, sizeof *k->mark_pos);
     if (k->parts == NULL || k->term == NULL || k->mark_pos == NULL)
         return kd_fail(err, KD_ENOMEM, "no memory for %d partitions", total);
+    KD_TRY(kd_kafka_window_init(&k->window, total, destroy_message, err));
     k->n_parts = total;
     for (int t = 0; t < KD_RECORD_TYPES; t++)
         for (int i = 0; i < n[t]; i++)
@@ -273,18 +283,87 @@ static void serve(kd_source *s)
     }
 }
 
-static bool fetch(kafka_source *k)
+/* The part of a message; NULL: it is of none. Topics are told apart by librdkafka's own handle,
+ * which lives as long as the reader is assigned to them. */
+static part *part_of(kafka_source *k, const rd_kafka_message_t *m)
+{
+    if (m->rkt == NULL)
+        return NULL;
+    for (int t = 0; t < KD_RECORD_TYPES; t++)
+        if (k->rkt[t] == m->rkt && m->partition >= 0 &&
+            m->partition < k->first[t + 1] - k->first[t])
+            return &k->parts[k->first[t] + m->partition];
+    part *p = kd_kafka_part(k, rd_kafka_topic_name(m->rkt), m->partition);
+    if (p != NULL)
+        k->rkt[p->type] = m->rkt;
+    return p;
+}
+
+/* True if a partition that is being caught up with has nothing in hand, so that its place among
+ * the others is not known. */
+static bool is_short(const kafka_source *k)
+{
+    for (int i = 0; i < k->n_parts; i++) {
+        const part *p = &k->parts[i];
+        if (!p->is_caught_up && k->window.queue[i].n == 0 &&
+            !(k->events_paused && is_event(p->type)))
+            return true;
+    }
+    return false;
+}
+
+static kd_rc take_event(kafka_source *k, const rd_kafka_message_t *m, part *p, kd_err *err);
+
+static bool put(kafka_source *k, const part *p, rd_kafka_message_t *m)
+{
+    enum { OWN_BYTES = 256 }; /* what a message costs beside its text */
+    rd_kafka_timestamp_type_t kind;
+    int64_t time =
+        m->err != RD_KAFKA_RESP_ERR_NO_ERROR ? KD_KAFKA_NEWS : rd_kafka_message_timestamp(m, &kind);
+    return kd_kafka_window_put(&k->window, (int)(p - k->parts), time, m,
+                               m->len + m->key_len + OWN_BYTES);
+}
+
+/* One batch from librdkafka into the window. KD_AGAIN: there is none. */
+static kd_rc fetch_batch(kafka_source *k, kd_err *err)
 {
     ssize_t n = rd_kafka_consume_batch_queue(k->queue, 0, k->batch, KD_KAFKA_BATCH);
-    k->at = 0;
-    k->n_batch = n > 0 ? (int)n : 0;
-    return n > 0;
+    kd_rc rc = n > 0 ? KD_OK : KD_AGAIN;
+    for (ssize_t i = 0; i < n; i++) {
+        rd_kafka_message_t *m = k->batch[i];
+        part *p = part_of(k, m);
+        bool is_kept = rc == KD_OK && p != NULL;
+        if (is_kept && !put(k, p, m)) {
+            rc = kd_fail(err, KD_ENOMEM, "no memory for a batch");
+            is_kept = false;
+        }
+        if (rc == KD_OK && p == NULL)
+            rc = take_event(k, m, NULL, err);
+        if (!is_kept)
+            rd_kafka_message_destroy(m);
+    }
+    return rc;
+}
+
+/* Something to hand out, and while catching up something of every partition, if it is there. */
+static kd_rc fetch(kafka_source *k, kd_err *err)
+{
+    bool is_empty = k->window.n_heap == 0;
+    if (!is_empty && k->until_fetch-- > 0)
+        return KD_OK;
+    k->until_fetch = TAKES;
+    while (is_empty || (k->window.bytes < KD_KAFKA_WINDOW && is_short(k))) {
+        kd_rc rc = fetch_batch(k, err);
+        if (rc != KD_OK)
+            return rc == KD_AGAIN && !is_empty ? KD_OK : rc;
+        is_empty = k->window.n_heap == 0;
+    }
+    return KD_OK;
 }
 
 /* A message that is news of a partition, not a record. */
-static kd_rc take_event(kafka_source *k, const rd_kafka_message_t *m, kd_err *err)
+static kd_rc take_event(kafka_source *k, const rd_kafka_message_t *m, part *p, kd_err *err)
 {
-    part *p = m->rkt == NULL ? NULL : kd_kafka_part(k, rd_kafka_topic_name(m->rkt), m->partition);
     if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF && p != NULL) {
         p->is_caught_up = true;
     } else if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET && k->stop_out_of_range) {
@@ -349,26 +428,25 @@ static kd_rc next(kd_source *s, kd_record *out, kd_err *err)
                 *err = k->fatal;
             return k->fatal.rc;
         }
-        if (k->at == k->n_batch && !fetch(k))
-            return KD_AGAIN;
-        rd_kafka_message_t *m = k->batch[k->at];
+        KD_TRY(fetch(k, err));
+        int at = 0;
+        rd_kafka_message_t *m = kd_kafka_window_head(&k->window, &at);
+        part *p = &k->parts[at];
         if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            kd_rc rc = take_event(k, m, err);
-            k->at++;
+            kd_rc rc = take_event(k, m, p, err);
+            kd_kafka_window_take(&k->window);
             rd_kafka_message_destroy(m);
             if (rc != KD_OK)
                 return rc;
             continue;
         }
-        part *p = kd_kafka_part(k, rd_kafka_topic_name(m->rkt), m->partition);
-        KD_ASSERT(p != NULL);
         *out = (kd_record){0};
         kd_rc rc = decode(k, m, p, out, err);
         if (rc != KD_OK && rc != KD_EDATA)
             return rc; /* the message stays: it is tried again */
         if (!hold(k, m))
             return kd_fail(err, KD_ENOMEM, "no memory for a batch");
-        k->at++;
+        kd_kafka_window_take(&k->window);
         k->n_records++;
         k->is_away = false;
         p->next = m->offset + 1;
@@ -499,8 +577,7 @@ static void close_source(kd_source *s)
     if (k->queue != NULL)
         set_wake(s, NULL, NULL);
     release(s);
-    for (; k->at < k->n_batch; k->at++)
-        rd_kafka_message_destroy(k->batch[k->at]);
+    kd_kafka_window_dispose(&k->window);
     if (k->member != NULL && k->is_member && k->owner == NULL)
         (void)commit_marked(k, false);
     k->revoke = NULL; /* whoever runs this has given everything up */

@@ -7,10 +7,12 @@
 #include <librdkafka/rdkafka.h>
 
 #include "consumers/kafka_source.h"
+#include "consumers/kafka_window.h"
 
 enum {
     KD_KAFKA_BATCH = 1024,
-    KD_KAFKA_CALL_MS = 5000, /* of blocking calls at start and on assignment */
+    KD_KAFKA_WINDOW = 64 * 1024 * 1024, /* bytes in hand above which no partition is looked for */
+    KD_KAFKA_CALL_MS = 5000,            /* of blocking calls at start and on assignment */
 };
 
 typedef struct part {
@@ -41,10 +43,12 @@ typedef struct kafka_source {
     uint32_t *term;            /* [n_parts] by partition number: see kd_source_pos */
     const kd_source_pos *from; /* [n_from] borrowed */
     size_t n_from;
-    int first[KD_RECORD_TYPES + 1]; /* parts of a type: first[type] .. first[type + 1) */
-    rd_kafka_message_t *batch[KD_KAFKA_BATCH];
-    int n_batch, at;
-    rd_kafka_message_t **held; /* handed out, not released */
+    int first[KD_RECORD_TYPES + 1];            /* parts of a type: first[type] .. first[type + 1) */
+    rd_kafka_message_t *batch[KD_KAFKA_BATCH]; /* scratch of fetch() */
+    kd_kafka_window window;                    /* fetched, not handed out; by part */
+    const rd_kafka_topic_t *rkt[KD_RECORD_TYPES]; /* librdkafka's own, as seen in a message */
+    int until_fetch;                              /* takes until a partition is looked for again */
+    rd_kafka_message_t **held;                    /* handed out, not released */
     size_t n_held, cap_held;
     kd_arena *arena;
     bool events_paused, is_subscribed, is_member, is_away, is_full, is_full_paused;
