@@ -245,6 +245,28 @@ double broker_raw_copy(const char *const *from, size_t n_from, const char *to, s
     return took;
 }
 
+double broker_consume(const char *const *from, size_t n_from, size_t n, void (*at_end)(void *arg),
+                      void *arg)
+{
+    rd_kafka_t *in = consumer_at_start(from, n_from);
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(in);
+    rd_kafka_message_t *batch[BATCH];
+    double began = 0;
+    for (size_t done = 0; done < n;) {
+        ssize_t got = rd_kafka_consume_batch_queue(queue, 5, batch, BATCH);
+        began = began == 0 && got > 0 ? bench_now() : began;
+        for (ssize_t i = 0; i < got; i++)
+            rd_kafka_message_destroy(batch[i]);
+        done += got > 0 ? (size_t)got : 0;
+    }
+    double took = bench_now() - began;
+    at_end(arg);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_consumer_close(in);
+    rd_kafka_destroy(in);
+    return took;
+}
+
 void broker_commit(const char *group, const char *const *topics, size_t n, bool at_end)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();

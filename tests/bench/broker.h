@@ -34,6 +34,11 @@ void broker_produce_shop(const bench_shop *shop, const char *prefix);
 double broker_raw_copy(const char *const *from, size_t n_from, const char *to, size_t n,
                        const void *instead, size_t instead_len);
 
+/* Seconds that it takes to read `n` messages of the topics from their start and drop them, from the
+ * first one in hand; `at_end` is called while the consumer's threads still live. */
+double broker_consume(const char *const *from, size_t n_from, size_t n, void (*at_end)(void *arg),
+                      void *arg);
+
 /* Commits for the group the start (or the end) of every partition of the topics, so that a member
  * of it answers everything (or nothing) that is there now. */
 void broker_commit(const char *group, const char *const *topics, size_t n, bool at_end);
