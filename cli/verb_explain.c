@@ -279,7 +279,8 @@ static kd_rc open_topics(explaining *x, kd_ms at, kd_err *err)
                                 .from = KD_MS_NONE,
                                 .to = at + 1}; /* what was stamped later was not there yet */
     const char *topics[KD_RECORD_TYPES];
-    kd_restore_options ro = {.values = v, .topics = topics, .at = at};
+    kd_restore_options ro = {
+        .values = v, .topics = topics, .at = at, .copies = given(v, "snapshot.copy.dir")};
     for (int t = 0; t < KD_RECORD_TYPES; t++)
         if (o.topic[t] != NULL)
             topics[ro.n_topics++] = o.topic[t];

@@ -24,6 +24,12 @@ static void print_end(const kd_live *x, bool with_stats)
     fprintf(stderr, "%lld records, %lld dead letters, %lld lists, %lld updates, %lld epochs\n",
             (long long)c->records, (long long)c->dead_letters, (long long)c->answers,
             (long long)c->updates, (long long)c->epochs);
+    if (x->snapshots != NULL) {
+        const kd_snapshot_counts *n = kd_snapshots_counts(x->snapshots);
+        fprintf(stderr, "%lld snapshots, %lld that failed; %lld copies of them, %lld that failed\n",
+                (long long)n->written, (long long)n->failed, (long long)n->copied,
+                (long long)n->copies_failed);
+    }
     if (with_stats)
         for (const kd_stat *s = kd_recommender_stats(x->rec); s->name != NULL; s++)
             fprintf(stderr, "  %-28s %14lld\n", s->name, (long long)s->value);

@@ -66,6 +66,11 @@ static const kd_opt opts[] = {
     {"snapshot.max-age", KD_OPT_DURATION, "7d", 0, 0, NULL,
      "Older snapshots than this are deleted, so that who was forgotten leaves them too; 0 = none "
      "for its age."},
+    {"snapshot.copy.dir", KD_OPT_STRING, "", 0, 0, NULL,
+     "Folder, such as a network mount, that snapshots are copied to and a start looks through, "
+     "too, "
+     "so that a new machine starts from another's; instances share it. snapshot.keep and "
+     "snapshot.max-age hold there, too; empty = none."},
     {"schema.registry.url", KD_OPT_STRING, "", 0, 0, NULL,
      "Schema registry (Confluent API); empty = Avro single-object encoding without one."},
     {"schema.registry.basic.auth", KD_OPT_STRING, "", 0, 0, NULL,

@@ -144,18 +144,26 @@ static kd_rc restore(kd_live *x, const kd_config *c, kd_run_options *o, kd_err *
     x->arena = kd_arena_new(0);
     if (x->arena == NULL)
         return kd_fail(err, KD_ENOMEM, "no memory for the pipeline");
+    if (dir == NULL && given(v, "snapshot.copy.dir") != NULL)
+        return kd_fail(err, KD_ECONFIG,
+                       "snapshot.copy.dir: what is copied are the snapshots in snapshot.dir, which "
+                       "is not set");
+    ro.copies = given(v, "snapshot.copy.dir");
     if (dir != NULL) {
         kd_snapshot_options so = {.dir = dir,
                                   .keep = kd_opt_int(v, "snapshot.keep"),
-                                  .max_age_ms = kd_opt_int(v, "snapshot.max-age")};
+                                  .max_age_ms = kd_opt_int(v, "snapshot.max-age"),
+                                  .copy_dir = given(v, "snapshot.copy.dir")};
         KD_TRY(kd_snapshots_open(&so, &x->snapshots, err));
     }
     KD_TRY(kd_restore(&ro, dir, x->arena, &x->restored, err));
     x->rec = x->restored.rec;
     if (x->restored.name != NULL) {
-        char text[200];
-        snprintf(text, sizeof text, "snapshot %s: %lld interactions of %lld shoppers",
-                 x->restored.name, (long long)x->restored.manifest.saved.interactions,
+        char text[500];
+        snprintf(text, sizeof text, "snapshot %s%s%.200s: %lld interactions of %lld shoppers",
+                 x->restored.name, x->restored.is_copy ? ", the copy in " : "",
+                 x->restored.is_copy ? ro.copies : "",
+                 (long long)x->restored.manifest.saved.interactions,
                  (long long)x->restored.manifest.saved.shoppers);
         if (o->on_notice != NULL)
             o->on_notice(o->notice_arg, text);

@@ -268,3 +268,45 @@ kd_rc kd_manifest_fits(const kd_manifest *m, const kd_recommender *rec, kd_err *
     }
     return KD_OK;
 }
+
+/* -- two of them ------------------------------------------------------------------------------- */
+
+static const kd_source_pos *find_position(const kd_manifest *m, const kd_pos *pos)
+{
+    for (size_t k = 0; k < m->n_positions; k++)
+        if (m->positions[k].pos.partition == pos->partition &&
+            strcmp(m->positions[k].pos.topic, pos->topic) == 0)
+            return &m->positions[k];
+    return NULL;
+}
+
+bool kd_manifest_covers(const kd_manifest *a, const kd_manifest *b)
+{
+    if (a->n_sections != b->n_sections || a->n_positions != b->n_positions)
+        return false;
+    for (int k = 0; k < KD_SAVED_OPTIONS; k++)
+        if (strcmp(a->options[k].name, b->options[k].name) != 0 ||
+            strcmp(a->options[k].value, b->options[k].value) != 0)
+            return false;
+    for (size_t k = 0; k < b->n_sections; k++)
+        if (strcmp(a->sections[k].name, b->sections[k].name) != 0 ||
+            a->sections[k].version != b->sections[k].version)
+            return false;
+    for (size_t k = 0; k < b->n_positions; k++) {
+        const kd_source_pos *p = find_position(a, &b->positions[k].pos);
+        if (p == NULL || p->pos.offset < b->positions[k].pos.offset)
+            return false;
+    }
+    return true;
+}
+
+int64_t kd_manifest_ahead(const kd_manifest *a, const kd_manifest *b)
+{
+    int64_t n = 0;
+    for (size_t k = 0; k < b->n_positions; k++) {
+        const kd_source_pos *p = find_position(a, &b->positions[k].pos);
+        if (p != NULL)
+            n += p->pos.offset - b->positions[k].pos.offset;
+    }
+    return n;
+}

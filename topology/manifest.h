@@ -45,4 +45,10 @@ KD_CHECK kd_rc kd_manifest_parse(const char *text, size_t n, const char *name, k
 /* KD_ESTATE, naming the first option whose value differs. */
 KD_CHECK kd_rc kd_manifest_fits(const kd_manifest *m, const kd_recommender *rec, kd_err *err);
 
+/* True if a's state can stand for b's: made under the same options and with the same layout, and in
+ * no partition of b's less far. */
+bool kd_manifest_covers(const kd_manifest *a, const kd_manifest *b);
+/* How many records a is further than b, over the partitions that both have. */
+int64_t kd_manifest_ahead(const kd_manifest *a, const kd_manifest *b);
+
 #endif

@@ -1,5 +1,6 @@
 #include "topology/restore.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -80,34 +81,102 @@ static kd_rc load(const kd_restore_options *o, const char *dir, const char *name
         kd_recommender_free(rec);
         return rc;
     }
-    *out = (kd_restored){rec, name, m};
+    *out = (kd_restored){.rec = rec, .name = name, .manifest = m};
     return KD_OK;
+}
+
+/* The snapshots of a folder, newest first, and how far the one at hand is. */
+typedef struct shelf {
+    const char *dir;
+    const char *const *names;
+    size_t n, at;
+    bool is_known; /* `m` is that of names[at] */
+    kd_manifest m;
+} shelf;
+
+static void look(shelf *s, kd_arena *arena)
+{
+    s->is_known =
+        s->at < s->n && kd_snapshot_manifest(s->dir, s->names[s->at], arena, &s->m, NULL) == KD_OK;
+}
+
+static kd_rc open_shelf(shelf *s, const char *dir, kd_arena *arena, kd_err *err)
+{
+    *s = (shelf){.dir = dir};
+    if (dir == NULL || dir[0] == '\0')
+        return KD_OK;
+    KD_TRY(kd_snapshot_list(dir, arena, &s->names, &s->n, err));
+    look(s, arena);
+    return KD_OK;
+}
+
+/* A folder of copies may be away; one that nobody has copied to is not there. */
+static void open_copies(shelf *s, const kd_restore_options *o, kd_arena *arena)
+{
+    kd_err why = {0};
+    char text[sizeof why.msg + 100];
+    *s = (shelf){0};
+    if (o->copies == NULL || (access(o->copies, F_OK) != 0 && errno == ENOENT) ||
+        open_shelf(s, o->copies, arena, &why) == KD_OK)
+        return;
+    *s = (shelf){0};
+    snprintf(text, sizeof text, "copies of snapshots are not looked at: %s", why.msg);
+    say(o, text);
+}
+
+/* The one to try next. What cannot be read is got over with first. */
+static shelf *next_of(shelf *own, shelf *copies)
+{
+    if (copies->at == copies->n)
+        return own;
+    if (own->at == own->n)
+        return copies;
+    if (!own->is_known || !copies->is_known)
+        return own->is_known ? copies : own;
+    return kd_manifest_ahead(&copies->m, &own->m) > 0 ? copies : own;
+}
+
+static void refuse(const kd_restore_options *o, const shelf *s, const char *name, bool is_last,
+                   const kd_err *why)
+{
+    char text[sizeof why->where + sizeof why->msg + 400];
+    snprintf(text, sizeof text, "snapshot %s%s%.200s is refused: %s%s%s; %s", name,
+             o->copies == s->dir ? " in " : "", o->copies == s->dir ? s->dir : "", why->where,
+             why->where[0] == '\0' ? "" : ": ", why->msg,
+             is_last ? "reading the topics from their start" : "trying the one before");
+    say(o, text);
 }
 
 kd_rc kd_restore(const kd_restore_options *o, const char *dir, kd_arena *arena, kd_restored *out,
                  kd_err *err)
 {
-    const char *const *names = NULL;
-    size_t n = 0;
-    if (dir != NULL && dir[0] != '\0')
-        KD_TRY(kd_snapshot_list(dir, arena, &names, &n, err));
-    for (size_t k = 0; k < n; k++) {
+    shelf own, copies;
+    int n_refused = 0;
+    KD_TRY(open_shelf(&own, dir, arena, err));
+    open_copies(&copies, o, arena);
+    for (;;) {
+        shelf *s = next_of(&own, &copies);
+        if (s->at == s->n)
+            break;
         kd_err why = {0};
-        char text[sizeof why.where + sizeof why.msg + 120];
-        kd_rc rc = load(o, dir, names[k], arena, out, &why);
-        if (rc == KD_OK)
+        const char *name = s->names[s->at];
+        kd_rc rc = load(o, s->dir, name, arena, out, &why);
+        if (rc == KD_OK) {
+            out->is_copy = s == &copies;
+            out->n_refused = n_refused;
             return KD_OK;
+        }
         if (rc != KD_EIO && rc != KD_ESTATE) {
             if (err != NULL)
                 *err = why;
             return rc;
         }
-        snprintf(text, sizeof text, "snapshot %s is refused: %s%s%s; %s", names[k], why.where,
-                 why.where[0] == '\0' ? "" : ": ", why.msg,
-                 k + 1 < n ? "trying the one before" : "reading the topics from their start");
-        say(o, text);
+        s->at++;
+        look(s, arena);
+        n_refused++;
+        refuse(o, s, name, own.at == own.n && copies.at == copies.n, &why);
     }
-    *out = (kd_restored){0};
+    *out = (kd_restored){.n_refused = n_refused};
     return kd_recommender_new(o->values, &out->rec, err);
 }
 

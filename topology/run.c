@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <uv.h>
 
@@ -17,7 +18,8 @@ enum {
     RETRY_MIN_MS = 100,
     RETRY_MAX_MS = 5000,
     PROGRESS_MS = 1000,
-    SLICE_MS = 1, /* between two slices of a snapshot */
+    SLICE_MS = 1,       /* between two slices of a snapshot */
+    COPY_NS = 10000000, /* between two looks at the last copy */
     POSITIONS = 65536,
     FLUSH_MS = 30000,
 };
@@ -68,6 +70,7 @@ static void set_paused(kd_run *r, bool is_paused)
 }
 
 static void on_again(uv_timer_t *t);
+static kd_rc tend_copies(kd_run *r);
 
 static void back_off(kd_run *r, const kd_err *why)
 {
@@ -151,6 +154,8 @@ static void on_poll(uv_timer_t *t)
         pump(r);
     else
         serve_sink(r);
+    if (r->opt.snapshots != NULL)
+        (void)tend_copies(r);
 }
 
 static void on_commit(uv_timer_t *t)
@@ -216,6 +221,32 @@ static void on_snapshot(uv_timer_t *t)
         uv_timer_start(&r->slice, on_slice, SLICE_MS, SLICE_MS);
 }
 
+/* KD_AGAIN: a copy is under way. */
+static kd_rc tend_copies(kd_run *r)
+{
+    kd_err err = {0};
+    kd_rc rc = kd_snapshots_tend(r->opt.snapshots, &err);
+    if (rc != KD_OK && rc != KD_AGAIN) {
+        char text[sizeof err.msg + 64];
+        snprintf(text, sizeof text, "%s; the next one is due in its time", err.msg);
+        notice(r, text);
+    }
+    return rc;
+}
+
+/* Who starts elsewhere looks for it there; but a folder that hangs does not keep us. */
+static void last_copy(kd_run *r)
+{
+    int64_t until = kd_clock_mono_ms() + FLUSH_MS;
+    while (tend_copies(r) == KD_AGAIN) {
+        if (kd_clock_mono_ms() >= until) {
+            notice(r, "the last snapshot is not copied yet; it is left so");
+            return;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = COPY_NS}, NULL);
+    }
+}
+
 /* Of the end: one that is under way gives way to it. */
 static void last_snapshot(kd_run *r)
 {
@@ -223,6 +254,7 @@ static void last_snapshot(kd_run *r)
         step_snapshot(r, true);
     if (begin_snapshot(r) == KD_OK)
         step_snapshot(r, true);
+    last_copy(r);
 }
 
 static void report(kd_run *r, bool is_last)

@@ -1,6 +1,5 @@
 #include "topology/snapshot.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,6 +13,7 @@
 #include "base/clock.h"
 #include "base/helper.h"
 #include "base/timefmt.h"
+#include "topology/snapshot_copy.h"
 #include "topology/snapshot_internal.h"
 
 enum { CHUNK = 1024 * 1024 }; /* what the helper is given at once */
@@ -40,72 +40,20 @@ struct kd_snapshots {
     bool is_open, is_walked, is_finishing;
     kd_ms last_made;
     char last[KD_SNAPSHOT_NAME];
+    kd_copier *copier; /* NULL: nothing is copied */
+    bool is_copy_due, is_copying;
+    char pinned[KD_SNAPSHOT_NAME]; /* what is being copied while the helper tidies up */
+    bool is_pinned;
+    kd_snapshot_counts counts;
 };
-
-kd_rc kd_snapshot_path(const char *dir, const char *name, const char *file,
-                       char out[KD_SNAPSHOT_PATH], kd_err *err)
-{
-    int n = snprintf(out, KD_SNAPSHOT_PATH, "%s%s%s%s%s", dir, name == NULL ? "" : "/",
-                     name == NULL ? "" : name, file == NULL ? "" : "/", file == NULL ? "" : file);
-    return n < KD_SNAPSHOT_PATH
-               ? KD_OK
-               : kd_fail(err, KD_ECONFIG, "a path of %d bytes is too long, below %d is right", n,
-                         KD_SNAPSHOT_PATH);
-}
 
 /* -- the disk: @thread helper, but for open and close ---------------------------------------------
  */
 
-static kd_rc fail_errno(kd_err *err, const char *path, const char *what)
-{
-    kd_fail(err, KD_EIO, "%s: %s", what, strerror(errno));
-    kd_err_at(err, "%s", path);
-    return KD_EIO;
-}
-
-static kd_rc write_all(int fd, const char *path, const char *p, size_t n, kd_err *err)
-{
-    while (n > 0) {
-        ssize_t done = write(fd, p, n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return fail_errno(err, path, "cannot be written");
-        p += done;
-        n -= (size_t)done;
-    }
-    return KD_OK;
-}
-
-static kd_rc sync_folder(const char *path, kd_err *err)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return fail_errno(err, path, "cannot be opened");
-    kd_rc rc = fsync(fd) == 0 ? KD_OK : fail_errno(err, path, "cannot be synced");
-    close(fd);
-    return rc;
-}
-
-/* Removes a folder and the files in it: there are no folders in ours. */
-static void remove_folder(const char *path)
-{
-    DIR *d = opendir(path);
-    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
-        char file[KD_SNAPSHOT_PATH];
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
-            kd_snapshot_path(path, NULL, e->d_name, file, NULL) == KD_OK)
-            (void)unlink(file);
-    }
-    if (d != NULL)
-        closedir(d);
-    (void)rmdir(path);
-}
-
 static kd_rc job_write(void *arg, kd_err *err)
 {
     draft *d = arg;
-    KD_TRY(write_all(d->fd, d->file, d->writing.p, d->writing.n, err));
+    KD_TRY(kd_disk_write(d->fd, d->file, d->writing.p, d->writing.n, err));
     kd_sum_add(d->sum, d->writing.p, d->writing.n);
     d->manifest.sections[0].bytes += (int64_t)d->writing.n;
     kd_buf_clear(&d->writing);
@@ -116,44 +64,17 @@ static kd_rc write_manifest(const draft *d, kd_err *err)
 {
     char path[KD_SNAPSHOT_PATH];
     kd_buf text = {0};
+    int fd = -1;
     KD_TRY(kd_snapshot_path(d->tmp, NULL, KD_MANIFEST_FILE, path, err));
     kd_manifest_print(&d->manifest, &text);
-    if (text.failed) {
-        kd_buf_dispose(&text);
-        return kd_fail(err, KD_ENOMEM, "no memory for a manifest");
+    kd_rc rc = text.failed ? kd_fail(err, KD_ENOMEM, "no memory for a manifest")
+                           : kd_disk_create(path, &fd, err);
+    if (rc == KD_OK) {
+        rc = kd_disk_write(fd, path, text.p, text.n, err);
+        kd_rc end = kd_disk_finish(fd, path, rc == KD_OK ? err : NULL);
+        rc = rc == KD_OK ? end : rc;
     }
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-    kd_rc rc =
-        fd < 0 ? fail_errno(err, path, "cannot be made") : write_all(fd, path, text.p, text.n, err);
-    if (rc == KD_OK && fsync(fd) != 0)
-        rc = fail_errno(err, path, "cannot be synced");
-    if (fd >= 0 && close(fd) != 0 && rc == KD_OK)
-        rc = fail_errno(err, path, "cannot be closed");
     kd_buf_dispose(&text);
-    return rc;
-}
-
-/* What is over the bounds goes; what cannot be removed now is tried again the next time. */
-static kd_rc prune(const kd_snapshots *s, kd_err *err)
-{
-    kd_arena *arena = kd_arena_new(0);
-    const char *const *names = NULL;
-    size_t n = 0;
-    kd_rc rc = arena == NULL ? kd_fail(err, KD_ENOMEM, "no memory to tidy up")
-                             : kd_snapshot_list(s->dir, arena, &names, &n, err);
-    for (size_t k = 1; rc == KD_OK && k < n; k++) {
-        char path[KD_SNAPSHOT_PATH];
-        kd_manifest m;
-        bool is_old = s->opt.max_age_ms > 0 &&
-                      (kd_snapshot_manifest(s->dir, names[k], arena, &m, NULL) != KD_OK ||
-                       kd_clock_wall_ms() - m.made > s->opt.max_age_ms);
-        if ((int64_t)k < s->opt.keep && !is_old)
-            continue;
-        rc = kd_snapshot_path(s->dir, names[k], NULL, path, err);
-        if (rc == KD_OK)
-            remove_folder(path);
-    }
-    kd_arena_free(arena);
     return rc;
 }
 
@@ -162,44 +83,30 @@ static kd_rc job_finish(void *arg, kd_err *err)
     kd_snapshots *s = arg;
     draft *d = &s->draft;
     d->manifest.sections[0].sum = kd_sum_value(d->sum);
-    kd_rc rc = fsync(d->fd) == 0 ? KD_OK : fail_errno(err, d->file, "cannot be synced");
-    if (close(d->fd) != 0 && rc == KD_OK)
-        rc = fail_errno(err, d->file, "cannot be closed");
+    int fd = d->fd;
     d->fd = -1;
-    KD_TRY(rc);
+    KD_TRY(kd_disk_finish(fd, d->file, err));
     KD_TRY(write_manifest(d, err));
-    KD_TRY(sync_folder(d->tmp, err));
+    KD_TRY(kd_disk_sync_folder(d->tmp, err));
     if (rename(d->tmp, d->final) != 0)
-        return fail_errno(err, d->final, "cannot be renamed to");
-    KD_TRY(sync_folder(s->dir, err));
-    (void)!prune(s, NULL); /* the next one tries again */
+        return kd_disk_fail(err, d->final, "cannot be renamed to");
+    KD_TRY(kd_disk_sync_folder(s->dir, err));
+    (void)!kd_snapshot_prune(s->dir, s->opt.keep, s->opt.max_age_ms,
+                             s->is_pinned ? s->pinned : NULL, NULL); /* the next one tries again */
     return KD_OK;
 }
 
 /* -- life -------------------------------------------------------------------------------------- */
 
-static void clear_leftovers(const kd_snapshots *s)
-{
-    DIR *d = opendir(s->dir);
-    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
-        char path[KD_SNAPSHOT_PATH];
-        if (strncmp(e->d_name, KD_SNAPSHOT_TMP, sizeof KD_SNAPSHOT_TMP - 1) == 0 &&
-            kd_snapshot_path(s->dir, NULL, e->d_name, path, NULL) == KD_OK)
-            remove_folder(path);
-    }
-    if (d != NULL)
-        closedir(d);
-}
-
 static kd_rc lock_folder(kd_snapshots *s, kd_err *err)
 {
     char path[KD_SNAPSHOT_PATH];
     if (mkdir(s->dir, 0750) != 0 && errno != EEXIST)
-        return fail_errno(err, s->dir, "cannot be made");
+        return kd_disk_fail(err, s->dir, "cannot be made");
     KD_TRY(kd_snapshot_path(s->dir, NULL, "lock", path, err));
     s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (s->lock < 0)
-        return fail_errno(err, path, "cannot be opened");
+        return kd_disk_fail(err, path, "cannot be opened");
     if (flock(s->lock, LOCK_EX | LOCK_NB) == 0)
         return KD_OK;
     return kd_fail(err, KD_ECONFIG,
@@ -221,11 +128,13 @@ kd_rc kd_snapshots_open(const kd_snapshot_options *o, kd_snapshots **out, kd_err
         s->dir == NULL ? kd_fail(err, KD_ENOMEM, "no memory for snapshots") : lock_folder(s, err);
     if (rc == KD_OK)
         rc = kd_helper_new(&s->helper, err);
+    if (rc == KD_OK && o->copy_dir != NULL)
+        rc = kd_copier_new(o->copy_dir, o->keep, o->max_age_ms, &s->copier, err);
     if (rc != KD_OK) {
         kd_snapshots_close(s);
         return rc;
     }
-    clear_leftovers(s);
+    kd_snapshot_clear(s->dir, 0);
     *out = s;
     return KD_OK;
 }
@@ -241,7 +150,7 @@ static void drop_draft(kd_snapshots *s)
     if (d->fd >= 0)
         close(d->fd);
     if (d->tmp[0] != '\0')
-        remove_folder(d->tmp); /* after the rename there is none */
+        kd_disk_remove_folder(d->tmp); /* after the rename there is none */
     kd_sum_free(d->sum);
     kd_buf_dispose(&d->writing);
     kd_arena_free(d->arena);
@@ -254,6 +163,7 @@ void kd_snapshots_close(kd_snapshots *s)
 {
     if (s == NULL)
         return;
+    kd_copier_free(s->copier);
     drop_draft(s);
     kd_helper_free(s->helper);
     kd_buf_dispose(&s->filling);
@@ -298,20 +208,17 @@ static kd_rc copy_positions(draft *d, const kd_source_pos *positions, size_t n, 
 static kd_rc open_draft(kd_snapshots *s, kd_err *err)
 {
     draft *d = &s->draft;
-    char tmp_name[sizeof d->name + sizeof KD_SNAPSHOT_TMP];
     /* A clock that was set back must not make a new snapshot look older than the last. */
     d->manifest.made = kd_clock_wall_ms();
     if (d->manifest.made <= s->last_made)
         d->manifest.made = s->last_made + 1;
     name_draft(d);
-    snprintf(tmp_name, sizeof tmp_name, KD_SNAPSHOT_TMP "%s", d->name);
     KD_TRY(kd_snapshot_path(s->dir, d->name, NULL, d->final, err));
-    KD_TRY(kd_snapshot_path(s->dir, tmp_name, KD_SNAPSHOT_FILE, d->file, err));
-    KD_TRY(kd_snapshot_path(s->dir, tmp_name, NULL, d->tmp, err));
+    KD_TRY(kd_snapshot_tmp(s->dir, d->name, d->tmp, err));
+    KD_TRY(kd_snapshot_path(d->tmp, NULL, KD_SNAPSHOT_FILE, d->file, err));
     if (mkdir(d->tmp, 0750) != 0)
-        return fail_errno(err, d->tmp, "cannot be made");
-    d->fd = open(d->file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-    return d->fd < 0 ? fail_errno(err, d->file, "cannot be made") : KD_OK;
+        return kd_disk_fail(err, d->tmp, "cannot be made");
+    return kd_disk_create(d->file, &d->fd, err);
 }
 
 kd_rc kd_snapshots_begin(kd_snapshots *s, kd_recommender *rec, const kd_source_pos *positions,
@@ -356,6 +263,9 @@ static void give_work(kd_snapshots *s)
         kd_helper_start(s->helper, job_write, d);
     } else if (s->is_walked && !s->is_finishing) {
         s->is_finishing = true;
+        s->is_pinned = s->is_copying;
+        if (s->is_copying)
+            snprintf(s->pinned, sizeof s->pinned, "%s", kd_copier_name(s->copier));
         kd_helper_start(s->helper, job_finish, s);
     }
 }
@@ -398,8 +308,12 @@ kd_rc kd_snapshots_step(kd_snapshots *s, bool wait, kd_err *err)
     if (rc == KD_OK) {
         memcpy(s->last, s->draft.name, sizeof s->last);
         s->last_made = s->draft.manifest.made;
-    } else if (err != NULL) {
-        *err = why;
+        s->is_copy_due = s->copier != NULL;
+        s->counts.written++;
+    } else {
+        s->counts.failed++;
+        if (err != NULL)
+            *err = why;
     }
     drop_draft(s);
     return rc;
@@ -408,4 +322,34 @@ kd_rc kd_snapshots_step(kd_snapshots *s, bool wait, kd_err *err)
 const char *kd_snapshots_last(const kd_snapshots *s)
 {
     return s->last[0] == '\0' ? NULL : s->last;
+}
+
+/* -- copies ------------------------------------------------------------------------------------ */
+
+kd_rc kd_snapshots_tend(kd_snapshots *s, kd_err *err)
+{
+    kd_rc rc = KD_OK;
+    if (s->is_copying && !kd_copier_is_busy(s->copier)) {
+        bool is_copied = false;
+        kd_err why = {0};
+        s->is_copying = false;
+        rc = kd_copier_result(s->copier, &is_copied, &why);
+        s->counts.copied += is_copied;
+        s->counts.copies_failed += rc != KD_OK;
+        if (rc != KD_OK)
+            return kd_fail(err, KD_EIO, "no copy of snapshot %s: %s%s%s", kd_copier_name(s->copier),
+                           why.where, why.where[0] == '\0' ? "" : ": ", why.msg);
+    }
+    /* What a snapshot that is being finished pushes out must not be begun with. */
+    if (s->is_copy_due && !s->is_copying && !s->is_finishing) {
+        s->is_copy_due = false;
+        s->is_copying = true;
+        kd_copier_start(s->copier, s->dir, s->last);
+    }
+    return s->is_copying ? KD_AGAIN : KD_OK;
+}
+
+const kd_snapshot_counts *kd_snapshots_counts(const kd_snapshots *s)
+{
+    return &s->counts;
 }

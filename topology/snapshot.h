@@ -27,10 +27,15 @@ enum {
 typedef struct kd_snapshots kd_snapshots;
 
 typedef struct kd_snapshot_options {
-    const char *dir;    /* made if it is not there, its parent is */
-    int64_t keep;       /* >= 1 */
-    int64_t max_age_ms; /* 0 = as old as they get */
+    const char *dir;      /* made if it is not there, its parent is */
+    int64_t keep;         /* >= 1 */
+    int64_t max_age_ms;   /* 0 = as old as they get */
+    const char *copy_dir; /* nullable: where each one is copied to (snapshot_copy.h) */
 } kd_snapshot_options;
+
+typedef struct kd_snapshot_counts {
+    int64_t written, failed, copied, copies_failed;
+} kd_snapshot_counts;
 
 /* Locks the folder and clears away what died half-written. KD_ECONFIG: another process has it. */
 KD_CHECK kd_rc kd_snapshots_open(const kd_snapshot_options *o, kd_snapshots **out, kd_err *err);
@@ -48,6 +53,11 @@ bool kd_snapshots_is_open(const kd_snapshots *s);
 KD_CHECK kd_rc kd_snapshots_step(kd_snapshots *s, bool wait, kd_err *err);
 /* Name of the last one written, NULL = none yet; borrowed until the next begin. */
 const char *kd_snapshots_last(const kd_snapshots *s);
+
+/* Copies, to be called now and then: sees what became of the one under way, begins the next.
+ * KD_AGAIN: one is under way. KD_EIO: err says why there is none of which. */
+KD_CHECK kd_rc kd_snapshots_tend(kd_snapshots *s, kd_err *err);
+const kd_snapshot_counts *kd_snapshots_counts(const kd_snapshots *s);
 
 /* -- reading (no lock is needed) */
 

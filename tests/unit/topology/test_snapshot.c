@@ -1,8 +1,8 @@
 /* Snapshots on disk: what is written is found again with its positions; the n-th write, fsync,
  * rename, open or mkdir fails for every n, and each time the one before is still there and whole,
  * and the next one succeeds; a damaged one is refused by name and the one before used; bounds are
- * kept; a folder has one owner.
- * Linked with --wrap for the calls that fail. */
+ * kept; a folder has one owner. The same for the copies of them in another folder, and which of
+ * both is begun with. Linked with --wrap for the calls that fail. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -75,7 +75,7 @@ int __wrap_mkdir(const char *path, mode_t mode)
  */
 
 static char root[] = "/tmp/kindred-snapshot-XXXXXX";
-static char dir[sizeof root + 8];
+static char dir[sizeof root + 8], copies[sizeof root + 8];
 static kd_opt_values values;
 
 static kd_recommender *make(void)
@@ -149,15 +149,20 @@ static void restore(kd_restored *out, notices *said, kd_arena *arena)
         fail_msg("%s", err.msg);
 }
 
-static int count(const char *prefix)
+static int count_in(const char *folder, const char *prefix)
 {
     int n = 0;
-    DIR *d = opendir(dir);
+    DIR *d = opendir(folder);
     for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;)
         n += strncmp(e->d_name, prefix, strlen(prefix)) == 0;
     if (d != NULL)
         closedir(d);
     return n;
+}
+
+static int count(const char *prefix)
+{
+    return count_in(dir, prefix);
 }
 
 /* -- the tests ------------------------------------------------------------------------------------
@@ -247,10 +252,10 @@ static void test_every_call_fails_once(void **unused)
     kd_arena_free(arena);
 }
 
-static void spoil(const char *name, const char *file)
+static void spoil_in(const char *folder, const char *name, const char *file)
 {
     char path[256], byte;
-    snprintf(path, sizeof path, "%s/%s/%s", dir, name, file);
+    snprintf(path, sizeof path, "%s/%s/%s", folder, name, file);
     int fd = open(path, O_RDWR);
     assert_true(fd >= 0);
     off_t at = lseek(fd, 0, SEEK_END) / 2;
@@ -258,6 +263,11 @@ static void spoil(const char *name, const char *file)
     byte ^= 4;
     assert_int_equal(pwrite(fd, &byte, 1, at), 1);
     close(fd);
+}
+
+static void spoil(const char *name, const char *file)
+{
+    spoil_in(dir, name, file);
 }
 
 static void test_damaged_is_refused_and_the_one_before_used(void **unused)
@@ -359,6 +369,245 @@ static void test_leftovers_and_age(void **unused)
     kd_recommender_free(r);
 }
 
+/* -- copies ------------------------------------------------------------------------------------ */
+
+static kd_snapshots *open_copied(const char *own, int keep, int64_t max_age_ms)
+{
+    kd_snapshot_options o = {
+        .dir = own, .keep = keep, .max_age_ms = max_age_ms, .copy_dir = copies};
+    kd_snapshots *s = NULL;
+    kd_err err = {0};
+    if (kd_snapshots_open(&o, &s, &err) != KD_OK)
+        fail_msg("%s", err.msg);
+    return s;
+}
+
+/* What the loop does, without waiting between two looks. */
+static kd_rc tend(kd_snapshots *s, kd_err *err)
+{
+    kd_rc rc;
+    do {
+        rc = kd_snapshots_tend(s, err);
+    } while (rc == KD_AGAIN);
+    return rc;
+}
+
+static void restore_of_both(const char *own, kd_restored *out, notices *said, kd_arena *arena)
+{
+    kd_restore_options o = {
+        .values = &values, .copies = copies, .on_notice = on_notice, .notice_arg = said};
+    kd_err err = {0};
+    if (kd_restore(&o, own, arena, out, &err) != KD_OK)
+        fail_msg("%s", err.msg);
+}
+
+static void test_a_copy_is_started_from(void **unused)
+{
+    (void)unused;
+    kd_arena *arena = kd_arena_new(0);
+    kd_recommender *r = make();
+    kd_snapshots *s = open_copied(dir, 3, 0);
+    kd_err err = {0};
+    kd_restored back;
+    notices said = {0};
+    restore_of_both("", &back, &said, arena); /* nobody has copied yet */
+    assert_null(back.name);
+    kd_recommender_free(back.rec);
+    for (int k = 0; k < 6; k++) {
+        learn(r, k * 500, 500);
+        assert_int_equal(take(s, r, k * 100, k % 2 == 0, &err), KD_OK);
+        assert_int_equal(tend(s, &err), KD_OK);
+        restore_of_both("", &back, &said, arena); /* a new machine */
+        assert_string_equal(back.name, kd_snapshots_last(s));
+        assert_true(back.is_copy);
+        assert_true(kd_digest_eq(kd_recommender_digest(back.rec), kd_recommender_digest(r)));
+        assert_int_equal(back.manifest.positions[0].pos.offset, k * 100);
+        kd_recommender_free(back.rec);
+        restore_of_both(dir, &back, &said, arena); /* this one: both are as far */
+        assert_false(back.is_copy);
+        kd_recommender_free(back.rec);
+    }
+    assert_int_equal(said.n, 0);
+    assert_int_equal(count_in(copies, "20"), 3);
+    assert_int_equal(kd_snapshots_counts(s)->copied, 6);
+    assert_int_equal(kd_snapshots_counts(s)->copies_failed, 0);
+    kd_snapshots_close(s);
+    kd_recommender_free(r);
+    kd_arena_free(arena);
+}
+
+/* Own at 10, 20; another's copies at `at`: which is begun with, and which when that is damaged. */
+static void test_the_further_one_is_begun_with(void **unused)
+{
+    (void)unused;
+    static const struct {
+        int64_t at;
+        int64_t first, second; /* offsets */
+    } cases[] = {{5, 20, 10}, {15, 20, 15}, {20, 20, 20}, {25, 25, 20}};
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        char other[sizeof root + 8], command[200];
+        snprintf(other, sizeof other, "%s/o", root);
+        snprintf(command, sizeof command, "rm -rf %s %s %s", dir, other, copies);
+        assert_int_equal(system(command), 0);
+        kd_arena *arena = kd_arena_new(0);
+        kd_recommender *r = make();
+        kd_snapshots *mine = open_dir(3, 0), *theirs = open_copied(other, 3, 0);
+        kd_err err = {0};
+        kd_restored back;
+        notices said = {0};
+        learn(r, 0, 900);
+        assert_int_equal(take(theirs, r, cases[k].at, true, &err), KD_OK);
+        assert_int_equal(tend(theirs, &err), KD_OK);
+        assert_int_equal(take(mine, r, 10, true, &err), KD_OK);
+        assert_int_equal(take(mine, r, 20, true, &err), KD_OK);
+        restore_of_both(dir, &back, &said, arena);
+        assert_int_equal(back.manifest.positions[0].pos.offset, cases[k].first);
+        assert_int_equal(back.is_copy, cases[k].first == 25);
+        assert_int_equal(said.n, 0);
+        kd_recommender_free(back.rec);
+        spoil_in(back.is_copy ? copies : dir, back.name, "state.kds");
+        restore_of_both(dir, &back, &said, arena);
+        assert_int_equal(back.manifest.positions[0].pos.offset, cases[k].second);
+        assert_int_equal(said.n, 1);
+        assert_int_equal(back.n_refused, 1);
+        assert_non_null(strstr(said.last, "damaged"));
+        if (cases[k].first == 25)
+            assert_non_null(strstr(said.last, copies));
+        kd_recommender_free(back.rec);
+        kd_snapshots_close(mine);
+        kd_snapshots_close(theirs);
+        kd_recommender_free(r);
+        kd_arena_free(arena);
+    }
+}
+
+static void test_every_call_of_a_copy_fails_once(void **unused)
+{
+    (void)unused;
+    kd_recommender *r = make();
+    kd_snapshots *s = open_copied(dir, 2, 0);
+    kd_err err = {0};
+    learn(r, 0, 3000);
+    assert_int_equal(take(s, r, 0, true, &err), KD_OK);
+    assert_int_equal(tend(s, &err), KD_OK);
+    int failed = 0;
+    for (long n = 0;; n++) {
+        kd_arena *arena = kd_arena_new(0);
+        kd_restored back;
+        notices said = {0};
+        learn(r, 3000 + (int)n * 10, 10);
+        assert_int_equal(take(s, r, n + 1, true, &err), KD_OK);
+        err = (kd_err){0};
+        is_short = n % 2 == 1;
+        calls_left = n;
+        kd_rc rc = tend(s, &err);
+        bool is_calm = calls_left >= 0;
+        calls_left = -1;
+        is_short = false;
+        failed += rc != KD_OK;
+        assert_int_equal(kd_snapshots_counts(s)->copies_failed, failed);
+        restore_of_both("", &back, &said, arena);
+        assert_int_equal(said.n, 0);
+        assert_non_null(back.name);
+        assert_int_equal(count_in(copies, "20") >= 1, 1);
+        if (rc != KD_OK) {
+            assert_int_equal(rc, KD_EIO);
+            assert_non_null(strstr(err.msg, kd_snapshots_last(s)));
+            assert_int_equal(count_in(copies, ".tmp-"), 0);
+        } else {
+            assert_string_equal(back.name, kd_snapshots_last(s));
+        }
+        kd_recommender_free(back.rec);
+        kd_arena_free(arena);
+        assert_int_equal(count("20"), 2); /* its own are as ever */
+        if (is_calm)
+            break;
+    }
+    print_message("%d calls failed in turn\n", failed);
+    assert_true(failed >= 7); /* mkdir, writes, fsyncs of two files and two folders, rename */
+    kd_snapshots_close(s);
+    kd_recommender_free(r);
+}
+
+static void test_a_worse_one_pushes_nothing_out(void **unused)
+{
+    (void)unused;
+    char other[sizeof root + 8];
+    snprintf(other, sizeof other, "%s/o", root);
+    kd_recommender *r = make();
+    kd_snapshots *ahead = open_copied(dir, 1, 0), *behind = open_copied(other, 1, 0);
+    kd_err err = {0};
+    learn(r, 0, 900);
+    assert_int_equal(take(ahead, r, 100, true, &err), KD_OK);
+    assert_int_equal(tend(ahead, &err), KD_OK);
+    assert_int_equal(take(behind, r, 99, true, &err), KD_OK);
+    assert_int_equal(tend(behind, &err), KD_OK);
+    assert_int_equal(kd_snapshots_counts(behind)->copied, 0);
+    assert_int_equal(take(behind, r, 101, true, &err), KD_OK);
+    assert_int_equal(tend(behind, &err), KD_OK);
+    assert_int_equal(kd_snapshots_counts(behind)->copied, 1);
+    assert_int_equal(count_in(copies, "20"), 1);
+    kd_recommender_free(r);
+    /* Under other options it stands for nothing. */
+    assert_int_equal(kd_opt_set(&values, "history.max", "10", "test", &err), KD_OK);
+    r = make();
+    assert_int_equal(take(behind, r, 1, true, &err), KD_OK);
+    assert_int_equal(tend(behind, &err), KD_OK);
+    assert_int_equal(kd_snapshots_counts(behind)->copied, 2);
+    assert_int_equal(kd_opt_set(&values, "history.max", "50", "test", &err), KD_OK);
+    kd_snapshots_close(ahead);
+    kd_snapshots_close(behind);
+    kd_recommender_free(r);
+}
+
+static void test_damage_is_not_copied(void **unused)
+{
+    (void)unused;
+    static const char *const files[] = {"state.kds", "manifest.yaml"};
+    kd_recommender *r = make();
+    kd_snapshots *s = open_copied(dir, 3, 0);
+    kd_err err = {0};
+    learn(r, 0, 900);
+    for (int f = 0; f < 2; f++) {
+        assert_int_equal(take(s, r, 10, true, &err), KD_OK);
+        spoil(kd_snapshots_last(s), files[f]);
+        assert_int_equal(tend(s, &err), KD_EIO);
+        assert_non_null(strstr(err.msg, "damaged"));
+        assert_non_null(strstr(err.msg, kd_snapshots_last(s)));
+        assert_int_equal(count_in(copies, ""), 2); /* . and .. */
+    }
+    kd_snapshots_close(s);
+    kd_recommender_free(r);
+}
+
+static void test_age_and_leftovers_of_copies(void **unused)
+{
+    (void)unused;
+    char left[2][sizeof copies + 40], command[200];
+    kd_recommender *r = make();
+    kd_snapshots *s = open_copied(dir, 100, 1);
+    kd_err err = {0};
+    assert_int_equal(mkdir(copies, 0700), 0);
+    for (int k = 0; k < 2; k++) {
+        snprintf(left[k], sizeof left[k], "%s/.tmp-20260101T00000%d.000Z-abcd", copies, k);
+        assert_int_equal(mkdir(left[k], 0700), 0);
+    }
+    snprintf(command, sizeof command, "touch -d '2 hours ago' %s", left[0]);
+    assert_int_equal(system(command), 0);
+    for (int k = 0; k < 4; k++) {
+        learn(r, k * 10, 10);
+        assert_int_equal(take(s, r, 10 + k, true, &err), KD_OK);
+        assert_int_equal(tend(s, &err), KD_OK);
+        for (kd_ms now = kd_clock_wall_ms(); kd_clock_wall_ms() < now + 3;)
+            ;
+    }
+    assert_int_equal(count_in(copies, "20"), 1);
+    assert_int_equal(count_in(copies, ".tmp-20260101T000000"), 0);
+    assert_int_equal(count_in(copies, ".tmp-20260101T000001"), 1); /* somebody may be at it */
+    kd_snapshots_close(s);
+    kd_recommender_free(r);
+}
+
 /* -- each test has a folder of its own ------------------------------------------------------------
  */
 
@@ -366,7 +615,7 @@ static int fresh(void **unused)
 {
     (void)unused;
     char command[200];
-    snprintf(command, sizeof command, "rm -rf %s", dir);
+    snprintf(command, sizeof command, "rm -rf %s %s %s/o", dir, copies, root);
     return system(command);
 }
 
@@ -375,11 +624,18 @@ int main(void)
     if (mkdtemp(root) == NULL || kd_opt_values_add(&values, kd_recommender_opts(), NULL) != KD_OK)
         return 1;
     snprintf(dir, sizeof dir, "%s/s", root);
+    snprintf(copies, sizeof copies, "%s/c", root);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_written_is_found, fresh),
         cmocka_unit_test_setup(test_every_call_fails_once, fresh),
         cmocka_unit_test_setup(test_damaged_is_refused_and_the_one_before_used, fresh),
         cmocka_unit_test_setup(test_other_options_are_not_mixed, fresh),
+        cmocka_unit_test_setup(test_a_copy_is_started_from, fresh),
+        cmocka_unit_test_setup(test_the_further_one_is_begun_with, fresh),
+        cmocka_unit_test_setup(test_every_call_of_a_copy_fails_once, fresh),
+        cmocka_unit_test_setup(test_a_worse_one_pushes_nothing_out, fresh),
+        cmocka_unit_test_setup(test_damage_is_not_copied, fresh),
+        cmocka_unit_test_setup(test_age_and_leftovers_of_copies, fresh),
     };
     const struct CMUnitTest last[] = {cmocka_unit_test(test_leftovers_and_age)};
     int rc = cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,108 @@
+#!/usr/bin/python3
+"""Snapshots copied to a shared folder, on a real broker: a new machine starts from another's copy with
+the same state; a damaged copy is refused by name; a copy that fails or hangs is said, counted, and harms
+nothing else."""
+
+import os
+import re
+import shutil
+import time
+
+import stream
+from stream import wait_for
+
+
+def names(folder):
+    return sorted(n for n in os.listdir(folder) if n.startswith("20")) if os.path.isdir(folder) else []
+
+
+def records(instance):
+    """How many the instance was handed, by its last words."""
+    return int(re.search(r"(\d+) records,", instance.said())[1])
+
+
+def copying(world, name, **more):
+    return {"snapshot__dir": world.snapshots(name), "snapshot__interval": "1h",
+            "snapshot__copy__dir": world.snapshots("copies"), **more}
+
+
+def spoil(folder, name):
+    path = os.path.join(folder, name, "state.kds")
+    with open(path, "r+b") as f:
+        f.seek(os.path.getsize(path) // 2)
+        byte = f.read(1)
+        f.seek(-1, 1)
+        f.write(bytes([byte[0] ^ 1]))
+
+
+def test_a_new_machine_starts_from_the_copy(world):
+    copies = world.snapshots("copies")
+    a = world.run("a", **copying(world, "a")).joined()
+    world.produce(400, more=[{"type": "CatalogItem", "item_id": "i1", "title": "One",
+                              "time": world.clock}])
+    world.all_answered()
+    first = a.end()
+    assert "1 snapshots, 0 that failed; 1 copies of them, 0 that failed" in a.said(), a.said()
+    assert len(names(copies)) == 1
+    # Another machine, whose own folder is empty: the same state, and nothing is read.
+    b = world.run("b", **copying(world, "b")).joined()
+    assert f"snapshot {names(copies)[0]}, the copy in {copies}" in b.said(), b.said()
+    assert b.end() == first and records(b) == 0, b.said()
+    # A third one goes on from the copy, reads what came since, and answers it.
+    world.produce(100)
+    c = world.run("c", **copying(world, "c")).joined()
+    world.all_answered()
+    last = c.end()
+    assert records(c) <= 200, c.said()
+    assert last == world.run("plain", group="plain", output__start="latest").joined().end() != first
+    # The first one's own is older than what the third one left there.
+    d = world.run("a", **copying(world, "a")).joined()
+    assert ", the copy in" in d.said(), d.said()
+    assert d.end() == last
+    # A damaged copy is refused by name; then its own, and the tail.
+    newest = names(copies)[-1]
+    shutil.rmtree(world.snapshots("a"))
+    spoil(copies, newest)
+    e = world.run("a", **copying(world, "a")).joined()
+    assert f"snapshot {newest} in {copies} is refused" in e.said(), e.said()
+    assert e.end() == last
+
+
+def test_copies_that_fail(world):
+    """The folder of copies is no folder, later it is away: said each time, counted, the work goes on."""
+    copies = world.snapshots("copies")
+    with open(copies, "w"):
+        pass
+    a = world.run("a", **copying(world, "a", snapshot__interval="300ms")).joined()
+    a.says("no copy of snapshot 20")
+    assert "Not a directory" in a.said(), a.said()
+    world.produce(100)
+    world.all_answered()
+    os.unlink(copies)
+    wait_for("a copy", lambda: names(copies), lambda n: n)
+    world.produce(100)
+    world.all_answered()
+    a.end()
+    said = re.search(r"(\d+) snapshots, 0 that failed; (\d+) copies of them, (\d+) that failed", a.said())
+    assert said and int(said[1]) >= 2 and int(said[2]) >= 1 and int(said[3]) >= 1, a.said()
+
+
+def test_a_copy_that_hangs(world):
+    """A mount that does not answer: events are answered, snapshots are written; the end gives it up."""
+    a = world.run("a", env={"KINDRED_FAULT": "copy.stall:1"},
+                  **copying(world, "a", snapshot__interval="300ms", snapshot__keep=1)).joined()
+    before = names(world.snapshots("a"))
+    for _ in range(3):
+        world.produce(60)
+        world.all_answered()
+        before = wait_for("another snapshot", lambda: names(world.snapshots("a")),
+                          lambda n: n and n[-1:] != before[-1:])
+    assert names(world.snapshots("copies")) == []
+    began = time.monotonic()
+    a.end()
+    assert "the last snapshot is not copied yet" in a.said(), a.said()
+    assert time.monotonic() - began < stream.LIMIT_S
+
+
+if __name__ == "__main__":
+    stream.main(globals())
