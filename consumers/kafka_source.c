@@ -154,6 +154,26 @@ static void go_on_from(kafka_source *k)
     }
 }
 
+/* The state is read from the topics once more: they may not have all of it any more. */
+static kd_rc check_reach(const kafka_source *k, const part *p, int64_t low, kd_err *err)
+{
+    const char *topic = k->topic[p->type];
+    if (!k->is_rebuilt || p->next >= 0 || low == 0)
+        return KD_OK;
+    if (k->stop_out_of_range)
+        return kd_fail(
+            err, KD_EIO,
+            "%s[%d]: no snapshot is fit, the topic begins at %lld, so the state cannot be "
+            "rebuilt whole, and offset.out-of-range is stop",
+            topic, p->number, (long long)low);
+    kd_kafka_notice(
+        k,
+        "%s[%d]: no snapshot is fit, and the topic begins at %lld: the state is rebuilt "
+        "without the records before",
+        topic, p->number, (long long)low);
+    return KD_OK;
+}
+
 /* A position that the broker does not have: records are gone, or the topic is another one than the
  * snapshot knows. No client can tell the two apart reliably. */
 static kd_rc check_range(kafka_source *k, part *p, int64_t low, int64_t high, kd_err *err)
@@ -211,6 +231,7 @@ static kd_rc start(kd_source *s, kd_err *err)
             return kd_fail(err, KD_RETRY, "%s[%d]: %s", k->topic[p->type], p->number,
                            rd_kafka_err2str(rc));
         KD_TRY(check_range(k, p, low, high, err));
+        KD_TRY(check_reach(k, p, low, err));
         p->low_at_start = low;
         p->end_at_start = high;
         p->is_caught_up = low == high || p->next == high;
@@ -638,6 +659,7 @@ kd_rc kd_kafka_source_new(const kd_kafka_source_options *o, kd_source **out, kd_
     k->ready_lag = o->ready_lag;
     k->from = o->from;
     k->n_from = o->n_from;
+    k->is_rebuilt = o->is_rebuilt;
     k->on_notice = o->on_notice;
     k->notice_arg = o->notice_arg;
     k->arena = kd_arena_new(0);

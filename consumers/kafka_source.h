@@ -33,6 +33,8 @@ typedef struct kd_kafka_source_options {
     const kd_source_pos *from; /* [n_from] where to go on, with the state of a snapshot; a partition
                                   that is not in it is read from its start. Borrowed till close */
     size_t n_from;
+    bool is_rebuilt; /* there was a state, which is of no use: records that are no longer on the
+                        broker are treated as a position that is out of range is */
     const char *transactional_id; /* NULL: commits itself; else a transactional sink under this id
                                      does (kd_source.h, take_mark) */
     void (*on_notice)(void *arg, const char *text); /* nullable; one line when something changes */

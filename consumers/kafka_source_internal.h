@@ -32,7 +32,7 @@ typedef struct kafka_source {
     kd_source base;
     char *topic[KD_RECORD_TYPES]; /* owned */
     kd_codec *codec;
-    bool start_latest, stop_out_of_range;
+    bool start_latest, stop_out_of_range, is_rebuilt;
     int64_t ready_lag;
     void (*on_notice)(void *arg, const char *text);
     void *notice_arg;

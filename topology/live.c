@@ -79,6 +79,7 @@ static kd_rc open_source(kd_live *x, const kd_config *c, const kd_run_options *o
         .transactional_id = x->transactional_id,
         .from = x->restored.manifest.positions,
         .n_from = x->restored.manifest.n_positions,
+        .is_rebuilt = x->restored.name == NULL && x->restored.n_refused > 0,
         .on_notice = o->on_notice,
         .notice_arg = o->notice_arg,
     };

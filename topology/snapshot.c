@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/helper.h"
 #include "base/timefmt.h"
 #include "topology/snapshot_copy.h"
@@ -212,6 +213,8 @@ static kd_rc open_draft(kd_snapshots *s, kd_err *err)
     d->manifest.made = kd_clock_wall_ms();
     if (d->manifest.made <= s->last_made)
         d->manifest.made = s->last_made + 1;
+    if (kd_fault_is("snapshot.stale", 1))
+        d->manifest.made -= 2 * KD_MS_DAY;
     name_draft(d);
     KD_TRY(kd_snapshot_path(s->dir, d->name, NULL, d->final, err));
     KD_TRY(kd_snapshot_tmp(s->dir, d->name, d->tmp, err));
@@ -229,6 +232,10 @@ kd_rc kd_snapshots_begin(kd_snapshots *s, kd_recommender *rec, const kd_source_p
     d->manifest = (kd_manifest){.program = "kindred " KD_VERSION, .n_sections = 1};
     d->manifest.sections[0] = (kd_section){
         .name = KD_SNAPSHOT_STATE, .file = KD_SNAPSHOT_FILE, .version = KD_STATE_VERSION};
+    if (kd_fault_is("snapshot.newer", 1)) /* as another version of this program would write it */
+        d->manifest.sections[0].version++;
+    if (kd_fault_is("snapshot.older", 1))
+        d->manifest.sections[0].version--;
     kd_recommender_saved_options(rec, d->manifest.options);
     d->arena = kd_arena_new(0);
     d->sum = kd_sum_new();

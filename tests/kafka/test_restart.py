@@ -5,9 +5,12 @@ one is refused by name and the one before used; what was published is not publis
 
 import os
 import re
+import shutil
+import subprocess
 
 import stream
 from stream import kindred, wait_for
+from test_awkward import broker_tool, delete_records
 
 
 def names(world, name="a"):
@@ -91,6 +94,88 @@ def test_damaged_is_refused_by_name(world):
     d = world.run(history__max=20, **options).joined()  # another state: from the topics' start
     d.end()
     assert "made with history.max=50, and now it is 20" in d.said(), d.said()
+
+
+def test_another_version_is_rebuilt_from_the_log(world):
+    """A layout that this program does not know is refused by name, never guessed; the topics are read
+    instead, and where they no longer reach back that is said, or ends the start if told to."""
+    options = {"snapshot__dir": world.snapshots("a"), "snapshot__interval": "1h"}
+    a = world.run(**options).joined()
+    world.produce(200)
+    world.all_answered()
+    a.end()
+    for fault, version in ("older", 0), ("newer", 2):
+        shutil.rmtree(world.snapshots("a"))
+        b = world.run(env={"KINDRED_FAULT": f"snapshot.{fault}:1"}, **options).joined()
+        digest = b.end()
+        assert f"version {version}" in kindred("state", "show", world.snapshots("a")).stdout
+        assert "this program knows 1" in kindred("state", "verify", world.snapshots("a"), code=4).stdout
+        c = world.run(**options).joined()  # rebuilt, and from now on in this version's layout
+        said = c.said()
+        assert f"snapshot {names(world)[0]} is refused" in said and \
+            f"it is of state version {version}, this program knows 1" in said and \
+            "reading the topics from their start" in said, said
+        assert "the state is rebuilt without" not in said, said
+        assert c.end() == digest == digest_of_the_log(world)
+        assert records(c) == 200, c.said()
+        d = world.run(**options).joined()
+        assert d.end() == digest and records(d) == 0, d.said()
+    # The topics no longer reach back, and the only snapshot is of no use.
+    shutil.rmtree(world.snapshots("a"))
+    world.run(env={"KINDRED_FAULT": "snapshot.older:1"}, **options).joined().end()
+    delete_records(world, "browse", -1)
+    e = world.run(offset__out_dash_of_dash_range="stop", **options)
+    assert e.process.wait(timeout=stream.LIMIT_S) == 2, e.said()
+    assert re.search(r"browse\[\d\]: no snapshot is fit, the topic begins at \d+, so the state cannot be "
+                     r"rebuilt whole, and offset.out-of-range is stop", e.said()), e.said()
+    f = world.run(**options).joined()
+    assert re.search(r"browse\[\d\]: no snapshot is fit, and the topic begins at \d+: the state is rebuilt "
+                     r"without the records before", f.said()), f.said()
+    assert f.end() == digest_of_the_log(world)
+
+
+def test_a_stale_snapshot_reads_the_catalogue_anew(world):
+    """A removal that compaction has taken out of the topic is not missed: what the catalogue no longer
+    has is swept out of an old snapshot's state, and only then."""
+    options = {"snapshot__dir": world.snapshots("a"), "snapshot__interval": "1h", "content": "on"}
+    def product(n, k=0):
+        return {"type": "CatalogItem", "item_id": f"i{n}", "title": f"Lamp number {n}",
+                "time": world.clock + k}
+    def products():
+        shown = kindred("state", "show", world.snapshots("a")).stdout
+        return int(re.search(r"products +(\d+)", shown)[1])
+
+    # A topic that takes the deletion of records, which here stands for compaction.
+    broker_tool("TopicCommand", "--delete", "--topic", world.topic("catalog"))
+    wait_for("deletion", lambda: subprocess.run(
+        ["kcat", "-b", stream.BROKERS, "-L"], capture_output=True, text=True).stdout,
+        lambda s: f'"{world.topic("catalog")}"' not in s)
+    broker_tool("TopicCommand", "--create", "--topic", world.topic("catalog"), "--partitions", "4",
+                "--config", "cleanup.policy=delete", "--config", "retention.ms=-1")
+    world.produce(100, more=[product(n) for n in range(6)])
+    world.run(env={"KINDRED_FAULT": "snapshot.stale:1"}, **options).joined().end()
+    assert products() == 6
+    fresh = os.path.join(world.folder, "fresh")
+    world.run(snapshot__dir=fresh, **{k: v for k, v in options.items() if "dir" not in k}) \
+        .joined().end()
+    # Four of them are removed, and the topic remembers neither them nor their removal.
+    delete_records(world, "catalog", -1)
+    world.produce(20, more=[product(n, 1) for n in range(2)] + [product(99, 2)])
+    a = world.run(**options).joined()
+    world.all_answered()
+    assert "more than a day old: reading the catalogue anew" in a.said(), a.said()
+    digest = a.end()
+    assert products() == 3, products()
+    plain = world.run("plain", group="plain", output__start="latest", content="on").joined().end()
+    assert digest == plain, (digest, plain)
+    assert "is whole" in kindred("state", "verify", world.snapshots("a")).stdout
+    # A fresh one trusts the topic: it would have read a removal.
+    shutil.rmtree(world.snapshots("a"))
+    os.rename(fresh, world.snapshots("a"))
+    b = world.run(**options).joined()
+    assert "catalogue anew" not in b.said(), b.said()
+    b.end()
+    assert products() == 7
 
 
 def test_what_was_published_is_not_published_again(world):

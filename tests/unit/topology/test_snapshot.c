@@ -343,6 +343,41 @@ static void test_other_options_are_not_mixed(void **unused)
     kd_arena_free(arena);
 }
 
+/* A manifest of another format, whole: refused by its number, and the state is not looked at. */
+static void test_another_format_is_not_guessed(void **unused)
+{
+    (void)unused;
+    kd_arena *arena = kd_arena_new(0);
+    kd_recommender *r = make();
+    kd_snapshots *s = open_dir(1, 0);
+    kd_err err = {0};
+    kd_restored back;
+    notices said = {0};
+    char path[300], text[8192];
+    learn(r, 0, 900);
+    assert_int_equal(take(s, r, 10, true, &err), KD_OK);
+    snprintf(path, sizeof path, "%s/%s/manifest.yaml", dir, kd_snapshots_last(s));
+    int fd = open(path, O_RDWR);
+    ssize_t n = read(fd, text, sizeof text - 1);
+    assert_true(fd >= 0 && n > 0);
+    text[n] = '\0';
+    char *sum = strstr(text, "\nsum: ");
+    assert_memory_equal(text, "format: 1\n", 10);
+    text[8] = '2';
+    snprintf(sum + 1, sizeof text - (size_t)(sum + 1 - text), "sum: \"%016llx\"\n",
+             (unsigned long long)kd_hash64(text, (size_t)(sum + 1 - text), 0));
+    assert_int_equal(pwrite(fd, text, (size_t)n, 0), n);
+    close(fd);
+    restore(&back, &said, arena);
+    assert_null(back.name);
+    assert_int_equal(back.n_refused, 1);
+    assert_non_null(strstr(said.last, "it is of format 2, this program knows 1"));
+    kd_recommender_free(back.rec);
+    kd_snapshots_close(s);
+    kd_recommender_free(r);
+    kd_arena_free(arena);
+}
+
 static void test_leftovers_and_age(void **unused)
 {
     (void)unused;
@@ -630,6 +665,7 @@ int main(void)
         cmocka_unit_test_setup(test_every_call_fails_once, fresh),
         cmocka_unit_test_setup(test_damaged_is_refused_and_the_one_before_used, fresh),
         cmocka_unit_test_setup(test_other_options_are_not_mixed, fresh),
+        cmocka_unit_test_setup(test_another_format_is_not_guessed, fresh),
         cmocka_unit_test_setup(test_a_copy_is_started_from, fresh),
         cmocka_unit_test_setup(test_the_further_one_is_begun_with, fresh),
         cmocka_unit_test_setup(test_every_call_of_a_copy_fails_once, fresh),
