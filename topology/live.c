@@ -1,12 +1,14 @@
 #include "topology/live.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "consumers/kafka_admin.h"
 #include "consumers/kafka_source.h"
 #include "sinks/kafka_txn.h"
 
@@ -112,14 +114,25 @@ static kd_rc open_sink(kd_live *x, const kd_config *c, const kd_run_options *o, 
 
 /* -- what is there already --------------------------------------------------------------------- */
 
-/* What a compacted topic keeps of a removal, by the broker's default (delete.retention.ms). */
-#define CATALOG_AGE_MS KD_MS_DAY
+/* How long the topic keeps a removal: what it says, or the broker's default where it cannot be
+ * asked (away, or not for us to ask). */
+static kd_ms removals_kept_ms(const kd_config *c, const char *topic)
+{
+    kd_kafka_admin *admin = NULL;
+    char text[32] = "", *end = text;
+    if (kd_kafka_admin_new(c->kafka, c->n_kafka, &admin, NULL) == KD_OK)
+        (void)!kd_kafka_topic_config(admin, topic, "delete.retention.ms", text, sizeof text, NULL);
+    kd_kafka_admin_free(admin);
+    kd_ms kept = strtoll(text, &end, 10);
+    return end == text || *end != '\0' ? KD_MS_DAY : kept;
+}
 
 /* The removals of an older catalogue may be gone from the topic: it is read anew. */
-static void renew_catalogue(kd_restored *x, const char *topic, const kd_run_options *o)
+static void renew_catalogue(kd_restored *x, const kd_config *c, const char *topic,
+                            const kd_run_options *o)
 {
     size_t kept = 0;
-    if (kd_clock_wall_ms() - x->manifest.made < CATALOG_AGE_MS || topic == NULL)
+    if (topic == NULL || kd_clock_wall_ms() - x->manifest.made < removals_kept_ms(c, topic))
         return;
     kd_recommender_drop_products(x->rec);
     for (size_t k = 0; k < x->manifest.n_positions; k++)
@@ -127,8 +140,8 @@ static void renew_catalogue(kd_restored *x, const char *topic, const kd_run_opti
             x->manifest.positions[kept++] = x->manifest.positions[k];
     x->manifest.n_positions = kept;
     if (o->on_notice != NULL)
-        o->on_notice(o->notice_arg,
-                     "the snapshot is more than a day old: reading the catalogue anew");
+        o->on_notice(o->notice_arg, "the snapshot is older than its topic keeps removals from the "
+                                    "catalogue (delete.retention.ms): reading the catalogue anew");
 }
 
 static kd_rc restore(kd_live *x, const kd_config *c, kd_run_options *o, kd_err *err)
@@ -168,7 +181,7 @@ static kd_rc restore(kd_live *x, const kd_config *c, kd_run_options *o, kd_err *
                  (long long)x->restored.manifest.saved.shoppers);
         if (o->on_notice != NULL)
             o->on_notice(o->notice_arg, text);
-        renew_catalogue(&x->restored, given(v, "topics.catalog"), o);
+        renew_catalogue(&x->restored, c, given(v, "topics.catalog"), o);
     }
     o->snapshots = x->snapshots;
     o->rec = x->rec;

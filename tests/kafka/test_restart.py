@@ -145,13 +145,17 @@ def test_a_stale_snapshot_reads_the_catalogue_anew(world):
         shown = kindred("state", "show", world.snapshots("a")).stdout
         return int(re.search(r"products +(\d+)", shown)[1])
 
-    # A topic that takes the deletion of records, which here stands for compaction.
-    broker_tool("TopicCommand", "--delete", "--topic", world.topic("catalog"))
-    wait_for("deletion", lambda: subprocess.run(
-        ["kcat", "-b", stream.BROKERS, "-L"], capture_output=True, text=True).stdout,
-        lambda s: f'"{world.topic("catalog")}"' not in s)
-    broker_tool("TopicCommand", "--create", "--topic", world.topic("catalog"), "--partitions", "4",
-                "--config", "cleanup.policy=delete", "--config", "retention.ms=-1")
+    def new_topic(kept_ms):
+        """A topic that takes the deletion of records, which here stands for compaction."""
+        broker_tool("TopicCommand", "--delete", "--topic", world.topic("catalog"))
+        wait_for("deletion", lambda: subprocess.run(
+            ["kcat", "-b", stream.BROKERS, "-L"], capture_output=True, text=True).stdout,
+            lambda s: f'"{world.topic("catalog")}"' not in s)
+        broker_tool("TopicCommand", "--create", "--topic", world.topic("catalog"), "--partitions", "4",
+                    "--config", "cleanup.policy=delete", "--config", "retention.ms=-1",
+                    "--config", f"delete.retention.ms={kept_ms}")
+
+    new_topic(86400_000)
     world.produce(100, more=[product(n) for n in range(6)])
     world.run(env={"KINDRED_FAULT": "snapshot.stale:1"}, **options).joined().end()
     assert products() == 6
@@ -163,7 +167,7 @@ def test_a_stale_snapshot_reads_the_catalogue_anew(world):
     world.produce(20, more=[product(n, 1) for n in range(2)] + [product(99, 2)])
     a = world.run(**options).joined()
     world.all_answered()
-    assert "more than a day old: reading the catalogue anew" in a.said(), a.said()
+    assert "(delete.retention.ms): reading the catalogue anew" in a.said(), a.said()
     digest = a.end()
     assert products() == 3, products()
     plain = world.run("plain", group="plain", output__start="latest", content="on").joined().end()
@@ -176,6 +180,13 @@ def test_a_stale_snapshot_reads_the_catalogue_anew(world):
     assert "catalogue anew" not in b.said(), b.said()
     b.end()
     assert products() == 7
+    # How long is the topic's to say.
+    new_topic(1)
+    world.produce(more=[product(5, 3)])
+    c = world.run(**options).joined()
+    assert "(delete.retention.ms): reading the catalogue anew" in c.said(), c.said()
+    c.end()
+    assert products() == 1
 
 
 def test_what_was_published_is_not_published_again(world):
