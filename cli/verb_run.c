@@ -13,8 +13,8 @@ static const char help[] =
 
 static void on_notice(void *arg, const char *text)
 {
-    (void)arg;
-    fprintf(stderr, "kindred: %s\n", text);
+    const kd_progress_line *line = arg;
+    fprintf(stderr, "%skindred: %s\n", line->has_line ? "\r\x1b[K" : "", text);
 }
 
 static void print_end(const kd_live *x, bool with_stats)
@@ -48,6 +48,7 @@ static kd_rc run(kd_common *common, const kd_flag *flags, kd_err *err)
         .on_progress = kd_progress_show,
         .progress_arg = &line,
         .on_notice = on_notice,
+        .notice_arg = &line,
     };
     kd_live x;
     KD_TRY(kd_live_open(&x, &common->config, &o, err));

@@ -216,6 +216,30 @@ static void set_fetching(kafka_source *k, bool events_only, bool on)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
+static int64_t lag_of(const kafka_source *k)
+{
+    int64_t lag = 0;
+    for (int i = 0; i < k->n_parts; i++) {
+        const part *p = &k->parts[i];
+        int64_t low = -1, high = -1;
+        rd_kafka_get_watermark_offsets(k->reader, k->topic[p->type], p->number, &low, &high);
+        if (high < p->end_at_start)
+            high = p->end_at_start;
+        if (!p->is_caught_up)
+            lag += high - (p->next < 0 ? (low < 0 ? 0 : low) : p->next);
+    }
+    return lag;
+}
+
+static void begin_catchup(kafka_source *k)
+{
+    int64_t now = kd_clock_mono_ms();
+    k->catchup = (kd_catchup){.began_ms = now, .said_ms = now, .total = lag_of(k)};
+    if (k->catchup.total > k->ready_lag)
+        kd_kafka_notice(k, "catching up: %lld records to read in %d partitions",
+                        (long long)k->catchup.total, k->n_parts);
+}
+
 static kd_rc start(kd_source *s, kd_err *err)
 {
     kafka_source *k = (kafka_source *)s;
@@ -245,25 +269,30 @@ static kd_rc start(kd_source *s, kd_err *err)
     k->events_paused = has_first;
     if (has_first)
         set_fetching(k, true, false);
+    begin_catchup(k);
     return KD_OK;
 }
 
 /* -- handing out
  * -------------------------------------------------------------------------------------- */
 
-static int64_t lag_of(const kafka_source *k)
+/* Now and then while there is much to read; and when there is not any more. */
+static void say_how_far(kafka_source *k, int64_t lag)
 {
-    int64_t lag = 0;
-    for (int i = 0; i < k->n_parts; i++) {
-        const part *p = &k->parts[i];
-        int64_t low = -1, high = -1;
-        rd_kafka_get_watermark_offsets(k->reader, k->topic[p->type], p->number, &low, &high);
-        if (high < p->end_at_start)
-            high = p->end_at_start;
-        if (!p->is_caught_up)
-            lag += high - (p->next < 0 ? (low < 0 ? 0 : low) : p->next);
+    char text[KD_CATCHUP_TEXT];
+    int64_t now = kd_clock_mono_ms();
+    bool is_over = lag <= k->ready_lag && !k->events_paused;
+    if (k->catchup.total == 0 || k->catchup.total <= k->ready_lag)
+        return; /* nothing was said at the start either */
+    if (is_over) {
+        kd_catchup_end_text(&k->catchup, k->n_records, now, text);
+        k->catchup.total = 0;
+    } else if (kd_catchup_is_due(&k->catchup, now) || kd_fault_is("catchup.say", 1)) {
+        kd_catchup_text(&k->catchup, k->n_records, lag, now, text);
+    } else {
+        return;
     }
-    return lag;
+    kd_kafka_notice(k, "%s", text);
 }
 
 /* Catalogue and forget requests first, then events; the group when little is left to read. */
@@ -272,12 +301,18 @@ static void advance(kafka_source *k)
     if (k->events_paused) {
         for (int i = 0; i < k->n_parts; i++)
             if (!is_event(k->parts[i].type) && !k->parts[i].is_caught_up &&
-                k->parts[i].next < k->parts[i].end_at_start)
+                k->parts[i].next < k->parts[i].end_at_start) {
+                say_how_far(k, lag_of(k));
                 return;
+            }
         k->events_paused = false;
         set_fetching(k, true, true);
     }
-    if (k->is_subscribed || lag_of(k) > k->ready_lag)
+    if (k->is_subscribed)
+        return;
+    int64_t lag = lag_of(k);
+    say_how_far(k, lag);
+    if (lag > k->ready_lag)
         return;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(KD_RECORD_TYPES);
     for (int t = 0; t < KD_RECORD_TYPES; t++)

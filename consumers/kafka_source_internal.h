@@ -6,6 +6,7 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include "consumers/kafka_catchup.h"
 #include "consumers/kafka_source.h"
 #include "consumers/kafka_window.h"
 
@@ -54,7 +55,8 @@ typedef struct kafka_source {
     bool events_paused, is_subscribed, is_member, is_away, is_full, is_full_paused;
     int64_t full_since_ms;
     int64_t n_records, n_to_answer;
-    kd_err fatal; /* set by a callback, given by the next call */
+    kd_catchup catchup; /* until it is subscribed */
+    kd_err fatal;       /* set by a callback, given by the next call */
     /* With a transactional sink only. */
     char *group, *owner;           /* owned; owner is the transactional id */
     const kd_property *properties; /* borrowed */

@@ -21,17 +21,27 @@ static void say(const kd_restore_options *o, const char *text)
         o->on_notice(o->notice_arg, text);
 }
 
+void kd_restore_text(const char *name, int64_t n, int64_t total, int64_t spent_ms,
+                     char out[KD_RESTORE_TEXT])
+{
+    double rate = (double)n * 1000 / (double)(spent_ms > 0 ? spent_ms : 1);
+    int64_t left = total > n ? total - n : 0;
+    snprintf(out, KD_RESTORE_TEXT,
+             "snapshot %s: %lld of %lld interactions (%d %%), %.0f/s, %lld s left", name,
+             (long long)n, (long long)total,
+             total > 0 ? (int)((double)n / (double)total * 100) : 100, rate,
+             (long long)(n > 0 ? (double)left / rate + 0.5 : 0));
+}
+
 static void on_progress(void *arg, int64_t n)
 {
     watch *w = arg;
-    int64_t now = kd_clock_mono_ms(), spent = now - w->began_ms;
+    int64_t now = kd_clock_mono_ms();
+    char text[KD_RESTORE_TEXT];
     if (now - w->said_ms < SAY_MS || n == 0)
         return;
     w->said_ms = now;
-    char text[200];
-    snprintf(text, sizeof text, "snapshot %s: %lld of %lld interactions, about %lld s left",
-             w->name, (long long)n, (long long)w->total,
-             (long long)((w->total - n) * spent / n / 1000 + 1));
+    kd_restore_text(w->name, n, w->total, now - w->began_ms, text);
     say(w->o, text);
 }
 

@@ -30,6 +30,11 @@ typedef struct kd_restored {
  * One that is damaged or does not fit is said with its name and passed over. */
 KD_CHECK kd_rc kd_restore(const kd_restore_options *o, const char *dir, kd_arena *arena,
                           kd_restored *out, kd_err *err);
+/* What is said each second while a snapshot is loaded: n of total interactions so far. */
+enum { KD_RESTORE_TEXT = 200 };
+void kd_restore_text(const char *name, int64_t n, int64_t total, int64_t spent_ms,
+                     char out[KD_RESTORE_TEXT]);
+
 /* This one and no other. `path` is DIR/NAME, or DIR for the newest in it. */
 KD_CHECK kd_rc kd_restore_one(const kd_restore_options *o, const char *path, kd_arena *arena,
                               kd_restored *out, kd_err *err);

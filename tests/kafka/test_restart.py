@@ -69,6 +69,23 @@ def test_killed_goes_on_from_the_last_one_written(world):
     assert b.joined().end() == digest_of_the_log(world)
 
 
+def test_how_far_a_start_is(world):
+    """Records to read, how many were read, at what rate and how long it will take; then that it is done."""
+    world.produce(3000)
+    a = world.run(env={"KINDRED_FAULT": "catchup.say:1"}, epoch__max=100).joined()
+    a.kill()
+    said = a.said()
+    assert "catching up: 3000 records to read in 16 partitions" in said, said
+    lines = [tuple(map(int, m)) for m in re.findall(
+        r"catching up: (\d+) of (\d+) records \((\d+) %\), \d+/s, \d+:\d\d left", said)]
+    assert len(lines) >= 10 and lines == sorted(lines), said
+    assert all(total == 3000 and percent == done * 100 // 3000 for done, total, percent in lines), lines
+    assert re.search(r"caught up: 3000 records in [\d.]+ s, \d+/s; joining the group", said), said
+    b = world.run("b", group="b", ready__lag=5000).joined()  # is as good as there: nothing to say
+    b.end()
+    assert "caught up" not in b.said() and "catching up" not in b.said(), b.said()
+
+
 def test_damaged_is_refused_by_name(world):
     options = {"snapshot__dir": world.snapshots("a"), "snapshot__interval": "1h"}
     a = world.run(**options).joined()

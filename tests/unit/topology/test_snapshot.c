@@ -378,6 +378,20 @@ static void test_another_format_is_not_guessed(void **unused)
     kd_arena_free(arena);
 }
 
+static void test_how_far_a_load_is(void **unused)
+{
+    (void)unused;
+    char text[KD_RESTORE_TEXT];
+    kd_restore_text("20260131T120000.000Z-1f3a", 5000000, 20000000, 1000, text);
+    assert_string_equal(text,
+                        "snapshot 20260131T120000.000Z-1f3a: 5000000 of 20000000 interactions "
+                        "(25 %), 5000000/s, 3 s left");
+    kd_restore_text("x", 0, 0, 0, text);
+    assert_string_equal(text, "snapshot x: 0 of 0 interactions (100 %), 0/s, 0 s left");
+    kd_restore_text("x", 30, 20, 10000, text); /* a manifest that lies is found out at the end */
+    assert_string_equal(text, "snapshot x: 30 of 20 interactions (150 %), 3/s, 0 s left");
+}
+
 static void test_leftovers_and_age(void **unused)
 {
     (void)unused;
@@ -666,6 +680,7 @@ int main(void)
         cmocka_unit_test_setup(test_damaged_is_refused_and_the_one_before_used, fresh),
         cmocka_unit_test_setup(test_other_options_are_not_mixed, fresh),
         cmocka_unit_test_setup(test_another_format_is_not_guessed, fresh),
+        cmocka_unit_test(test_how_far_a_load_is),
         cmocka_unit_test_setup(test_a_copy_is_started_from, fresh),
         cmocka_unit_test_setup(test_the_further_one_is_begun_with, fresh),
         cmocka_unit_test_setup(test_every_call_of_a_copy_fails_once, fresh),
