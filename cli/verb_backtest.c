@@ -28,6 +28,9 @@ static const char help[] =
     "  --grid OPTION=V,V,...   each of these values; several grids multiply, also with the files\n"
     "  --at K,K,...            cut-offs of the metrics (default: of 1,5,10,20 what lists have)\n"
     "  --score-from TIME       earlier events only teach\n"
+    "  --score-shoppers K/N    the K-th of N parts of the shoppers, by hash; the others only "
+    "teach,\n"
+    "                          so settings found on 1/2 can be judged on 2/2\n"
     "  --window 7d             width of the windows over time (default: by itself)\n"
     "  --resamples N           of the bootstrap (default 1000)\n"
     "  --seed N                of all resampling (default 1)\n"
@@ -64,6 +67,23 @@ static kd_rc flag_time(const kd_flag *flags, const char *name, kd_ms *out, kd_er
     if (text != NULL && kd_time_parse_iso(kd_str_of(text), out, err) != KD_OK)
         return kd_fail(err, KD_ECONFIG, "--%s: \"%s\" is no time such as 2024-01-31T12:00:00Z",
                        name, text);
+    return KD_OK;
+}
+
+static kd_rc flag_part(const kd_flag *flags, const char *name, kd_truth_options *out, kd_err *err)
+{
+    enum { MOST = 1000 };
+    const char *text = kd_flag_value(flags, name);
+    if (text == NULL)
+        return KD_OK;
+    char *end;
+    unsigned long part = strtoul(text, &end, 10);
+    unsigned long parts = *end == '/' && end[1] != '-' ? strtoul(end + 1, &end, 10) : 0;
+    if (*text == '-' || *end != '\0' || part < 1 || part > parts || parts > MOST)
+        return kd_fail(err, KD_ECONFIG, "--%s: \"%s\" is no part K/N, 1 <= K <= N <= %d", name,
+                       text, MOST);
+    out->part = (uint32_t)part;
+    out->parts = (uint32_t)parts;
     return KD_OK;
 }
 
@@ -141,7 +161,8 @@ static kd_rc fill_options(backtest *x, kd_err *err)
     x->o.resamples = (uint32_t)resamples;
     x->o.max_dead_letters = max_dead;
     KD_TRY(parse_window(x, &x->o.window, err));
-    KD_TRY(flag_time(x->flags, "score-from", &x->o.score_from, err));
+    KD_TRY(flag_time(x->flags, "score-from", &x->o.score.score_from, err));
+    KD_TRY(flag_part(x->flags, "score-shoppers", &x->o.score, err));
     return choose_cutoffs(x, &x->o.cutoffs, err);
 }
 
@@ -263,7 +284,9 @@ static kd_rc make_report(const backtest *x, kd_report *r, kd_err *err)
                      .items = log.items,
                      .first = log.first,
                      .last = log.last,
-                     .score_from = x->o.score_from,
+                     .score_from = x->o.score.score_from,
+                     .score_part = x->o.score.part,
+                     .score_parts = x->o.score.parts,
                      .seed = x->o.seed,
                      .resamples = x->o.resamples,
                      .threads = x->o.threads,
@@ -340,6 +363,7 @@ static int run_backtest(backtest *x, int argc, char **argv, kd_err *err)
         {.name = "grid", .has_value = true, .many = true},
         {.name = "at", .has_value = true},
         {.name = "score-from", .has_value = true},
+        {.name = "score-shoppers", .has_value = true},
         {.name = "window", .has_value = true},
         {.name = "resamples", .has_value = true},
         {.name = "seed", .has_value = true},

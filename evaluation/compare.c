@@ -56,7 +56,7 @@ static shape shape_of(const kd_cutoffs *c)
 /* Which metrics are tested by segment. */
 static bool is_tested(kd_metric m)
 {
-    return m == KD_HIT_RATE || m == KD_NDCG;
+    return m == KD_HIT_RATE || m == KD_MRR || m == KD_NDCG;
 }
 
 static void fill_matrix(kd_compare *c, uint32_t config)

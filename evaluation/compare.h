@@ -26,7 +26,7 @@ typedef struct kd_versus {
 } kd_versus;
 
 /* The families of the test are: (1) total, every metric at every cut-off, every configuration;
- * (2) the segments but for `all`, HR and NDCG at the shown cut-off, every configuration. */
+ * (2) the segments but for `all`, HR, MRR and NDCG at the shown cut-off, every configuration. */
 typedef struct kd_verdict {
     kd_estimate total[KD_METRICS][KD_CUTOFFS_MAX];      /* mean over units */
     kd_estimate by_shopper[KD_METRICS][KD_CUTOFFS_MAX]; /* mean over shoppers of their means */

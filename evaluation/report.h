@@ -37,8 +37,9 @@ typedef struct kd_report {
     const kd_compare *compare;
     kd_cutoffs cutoffs;
     int64_t records, dead_letters, shoppers, items;
-    kd_ms first, last; /* event times; KD_MS_NONE = no event */
-    kd_ms score_from;  /* KD_MS_NONE = all */
+    kd_ms first, last;                /* event times; KD_MS_NONE = no event */
+    kd_ms score_from;                 /* KD_MS_NONE = all */
+    uint32_t score_part, score_parts; /* of the shoppers; parts 0 = all */
     uint64_t seed;
     uint32_t resamples;
     uint32_t threads;                    /* measured with */

@@ -237,6 +237,8 @@ void kd_report_json(const kd_report *r, kd_buf *out)
     add_time(out, r->last);
     kd_buf_adds(out, ", \"score_from\": ");
     add_time(out, r->score_from);
+    if (r->score_parts > 0)
+        kd_buf_addf(out, ", \"score_shoppers\": \"%u/%u\"", r->score_part, r->score_parts);
     kd_buf_addf(out, ",\n  \"seed\": %llu, \"resamples\": %u, \"level\": 0.95, \"cutoffs\": [",
                 (unsigned long long)r->seed, r->resamples);
     for (uint32_t c = 0; c < r->cutoffs.n; c++)

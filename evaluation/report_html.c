@@ -600,6 +600,9 @@ static void add_what_was_run(const page *p)
         kd_time_iso(p->r->score_from, iso);
         kd_buf_addf(p->out, "Events before %s only taught. ", iso);
     }
+    if (p->r->score_parts > 0)
+        kd_buf_addf(p->out, "Judged is part %u of %u of the shoppers; the others only taught. ",
+                    p->r->score_part, p->r->score_parts);
     kd_buf_addf(p->out,
                 "Questions: %lld judged, %lld whose shopper had no list yet, %lld that were "
                 "cancellations, %lld that only taught. %lld dead letters.</p>\n",

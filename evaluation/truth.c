@@ -21,10 +21,11 @@ typedef struct shopper {
     uint64_t order;                /* hash of its last event's order_id; 0 = none */
     kd_want *wants;                /* owned, [cap] */
     uint32_t n_wants, cap, n_open; /* n_open: events of the open unit, 0 = none is open */
+    bool is_scored;                /* is of the part of the shoppers that is judged */
 } shopper;
 
 struct kd_truth {
-    kd_ms score_from;
+    kd_truth_options opt;
     kd_names shoppers, items;
     shopper *shopper; /* owned, by number */
     uint32_t shopper_cap;
@@ -32,12 +33,12 @@ struct kd_truth {
     uint64_t pairs_cap, n_pairs;
 };
 
-kd_rc kd_truth_new(kd_ms score_from, kd_truth **out, kd_err *err)
+kd_rc kd_truth_new(const kd_truth_options *o, kd_truth **out, kd_err *err)
 {
     kd_truth *t = calloc(1, sizeof *t);
     if (t == NULL)
         return kd_fail(err, KD_ENOMEM, "no memory for the truth");
-    t->score_from = score_from;
+    t->opt = *o;
     t->pairs_cap = LEAST_PAIRS;
     t->pairs = calloc(t->pairs_cap, sizeof *t->pairs);
     kd_rc rc = t->pairs == NULL ? kd_fail(err, KD_ENOMEM, "no memory for the truth") : KD_OK;
@@ -138,12 +139,20 @@ static bool continues(const shopper *s, const kd_record *r, uint64_t order)
            ((order != 0 && order == s->order) || r->time == s->last);
 }
 
+/* Parts are cut by the hash of the id, so they are the same for every log and order. */
+static bool is_of_part(const kd_truth_options *o, kd_str who)
+{
+    enum { SEED = 2 };
+    return o->parts == 0 || kd_hash64(who.p, who.n, SEED) % o->parts == o->part - 1;
+}
+
 static kd_unit told(const kd_truth *t, const shopper *s, uint32_t number)
 {
     return (kd_unit){.shopper = number,
                      .time = s->start,
                      .n_before = s->n_before,
-                     .is_scored = t->score_from == KD_MS_NONE || s->start >= t->score_from,
+                     .is_scored = s->is_scored && (t->opt.score_from == KD_MS_NONE ||
+                                                   s->start >= t->opt.score_from),
                      .n_events = s->n_open,
                      .n_wants = s->n_wants,
                      .wants = s->wants};
@@ -244,6 +253,8 @@ kd_rc kd_truth_take(kd_truth *t, const kd_record *r, kd_str who, kd_arena *arena
         return kd_fail(err, KD_ENOMEM, "no memory for %u shoppers", out->shopper + 1);
     out->is_event = true;
     shopper *s = &t->shopper[out->shopper];
+    if (out->is_new_shopper)
+        s->is_scored = is_of_part(&t->opt, who);
     uint64_t order = r->order_id.p == NULL ? 0 : kd_hash64(r->order_id.p, r->order_id.n, 1) | 1;
     if (!continues(s, r, order)) {
         KD_TRY(close_unit(t, out->shopper, arena, &out->closed, err));

@@ -43,7 +43,7 @@ typedef struct kd_unit {
     uint32_t shopper;
     kd_ms time;        /* of its first event */
     int64_t n_before;  /* the shopper's earlier events */
-    bool is_scored;    /* false: of the time that only teaches */
+    bool is_scored;    /* false: of the time, or of the shoppers, that only teach */
     uint32_t n_events; /* cancellations too */
     uint32_t n_wants;
     const kd_want *wants; /* in the order of the events */
@@ -64,8 +64,14 @@ typedef struct kd_note {
 
 typedef struct kd_truth kd_truth;
 
-/* Units that begin before `score_from` are not scored (KD_MS_NONE: all are). */
-KD_CHECK kd_rc kd_truth_new(kd_ms score_from, kd_truth **out, kd_err *err);
+/* Which units are scored; the others only teach. */
+typedef struct kd_truth_options {
+    kd_ms score_from;     /* those that begin then or later; KD_MS_NONE = all */
+    uint32_t part, parts; /* those of the shoppers whose id hashes to `part`, 1 to `parts`;
+                             parts 0 = all */
+} kd_truth_options;
+
+KD_CHECK kd_rc kd_truth_new(const kd_truth_options *o, kd_truth **out, kd_err *err);
 void kd_truth_free(kd_truth *t);
 /* Takes the next record; `shopper` is whom it belongs to (null for catalogue records). What *out
  * borrows lives in `arena`. */

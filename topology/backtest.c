@@ -492,7 +492,7 @@ kd_rc kd_backtest_new(const kd_backtest_options *o, kd_source *source,
     b->runs = calloc(n, sizeof *b->runs);
     kd_rc rc = b->runs == NULL ? kd_fail(err, KD_ENOMEM, "no memory for a backtest") : KD_OK;
     if (rc == KD_OK)
-        rc = kd_truth_new(o->score_from, &b->truth, err);
+        rc = kd_truth_new(&o->score, &b->truth, err);
     for (uint32_t k = 0; rc == KD_OK && k < n; k++)
         rc = open_run(b, &b->runs[k], configs[k], err);
     if (rc != KD_OK) {

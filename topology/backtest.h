@@ -25,8 +25,8 @@
 typedef struct kd_backtest kd_backtest;
 
 typedef struct kd_backtest_options {
-    uint32_t threads; /* >= 1 */
-    kd_ms score_from; /* units that begin before it only teach; KD_MS_NONE = none does */
+    uint32_t threads;       /* >= 1 */
+    kd_truth_options score; /* what is judged, and what only teaches */
     kd_cutoffs cutoffs;
     kd_ms window; /* 0 = by itself */
     uint64_t seed;

@@ -333,6 +333,24 @@ def test_earlier_events_only_teach():
     assert run["output_digest"] == digests["output"]
 
 
+def test_parts_of_the_shoppers_are_judged_apart():
+    whole = report("--in", EVENTS, "--at", "5")["runs"][0]
+    judged = hits = taught = 0
+    for k in range(1, 4):
+        run = report("--in", EVENTS, "--at", "5", "--score-shoppers", f"{k}/3")["runs"][0]
+        assert run["output_digest"] == whole["output_digest"]
+        n = run["questions"]["judged"]
+        assert 0 < n < whole["questions"]["judged"], n
+        judged += n
+        taught += run["questions"]["only_taught"]
+        hits += run["metrics"][0]["mean"]["value"] * n
+    assert judged == whole["questions"]["judged"] and whole["questions"]["only_taught"] == 0
+    assert taught > judged  # each was asked once and taught twice, the first ones too
+    assert abs(hits / judged - whole["metrics"][0]["mean"]["value"]) < 1e-9
+    one = report("--in", EVENTS, "--score-shoppers", "1/1")["runs"][0]
+    assert one["metrics"] == report("--in", EVENTS)["runs"][0]["metrics"]
+
+
 def strip_measured(r):
     return {k: v for k, v in r.items() if k != "measured"}
 
@@ -420,6 +438,8 @@ def test_what_is_wrong_is_said():
     many = ",".join(str(k) for k in range(1, 70))
     assert "more than 64" in wrong("--in", EVENTS, "--grid", f"usercf.neighbours={many}")
     assert "no time" in wrong("--in", EVENTS, "--score-from", "yesterday")
+    for part in ("0/2", "3/2", "1", "1/", "-1/2", "1/2x", "1/-2"):
+        assert "K/N" in wrong("--in", EVENTS, "--score-shoppers", part), part
     assert "cannot write" in wrong("--in", EVENTS, "--html", path("no/such/folder/x.html"), code=2)
     assert "a longer one is right" in wrong("--in", EVENTS, "--window", "100ms")
     bad = path("bad.jsonl", open(EVENTS).read() + "{}\nnot json\n")

@@ -83,7 +83,7 @@ static void replay_alone(const kd_config *c, fate *out)
 static kd_backtest_options options(uint32_t threads)
 {
     return (kd_backtest_options){.threads = threads,
-                                 .score_from = KD_MS_NONE,
+                                 .score = {.score_from = KD_MS_NONE},
                                  .cutoffs = {{5, 10}, 2, 1},
                                  .seed = 1,
                                  .resamples = 100,

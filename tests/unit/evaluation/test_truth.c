@@ -23,7 +23,8 @@ static int set_up(void **state)
     world *w = calloc(1, sizeof *w);
     assert_non_null(w);
     w->arena = kd_arena_new(0);
-    assert_int_equal(kd_truth_new(KD_MS_NONE, &w->truth, NULL), KD_OK);
+    assert_int_equal(kd_truth_new(&(kd_truth_options){.score_from = KD_MS_NONE}, &w->truth, NULL),
+                     KD_OK);
     *state = w;
     return 0;
 }
