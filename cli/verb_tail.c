@@ -1,4 +1,5 @@
-/* verb_tail.c - a topic to look at: updates as a table, or any topic as JSON lines. */
+/* verb_tail.c - a topic to look at: updates as a table, shoppers' needs as sentences, or any topic
+ * as JSON lines. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,8 @@ static const char help[] =
     "  --from beginning|end    (default end)\n"
     "  --max N                 stop after N messages\n"
     "  --until-end             stop at the end that the topic had at the start\n\n"
-    "Updates show as a table unless --json is given; a null (a forgotten shopper) as such.\n";
+    "Updates show as a table and shoppers' needs as sentences unless --json is given; a null (a\n"
+    "forgotten shopper) as such.\n";
 
 typedef struct tail {
     kd_common common;
@@ -28,7 +30,7 @@ typedef struct tail {
     kd_codec *codec;
     kd_buf line, value;
     kd_terminal_options table;
-    bool is_json;
+    bool is_json, has_heading;
     int64_t n, max;
     kd_rc rc; /* of the codec: the registry is away */
     kd_err err;
@@ -53,15 +55,24 @@ static void print_json(tail *t, const kd_tail_message *m, const kd_err *bad)
     kd_buf_adds(b, "}\n");
 }
 
-/* A row of the table, if the message is an update of this build's schema. */
+/* A row of the table, or a line, if the message is an update or needs by this build's schema. */
 static bool print_row(tail *t, const kd_tail_message *m, const char *name)
 {
     kd_update u;
-    size_t frame = ((const unsigned char *)m->value)[0] == 0 ? 5 : 10;
+    kd_needs needs;
+    size_t frame = ((const unsigned char *)m->value)[0] == 0 ? 5 : 10, n = m->value_len - frame;
+    const char *body = (const char *)m->value + frame;
+    if (strstr(name, "ShopperNeeds") != NULL &&
+        kd_needs_decode(body, n, t->arena, &needs, NULL) == KD_OK) {
+        kd_terminal_needs(&t->table, &needs, &t->line);
+        return true;
+    }
     if (strstr(name, "RecommendationUpdate") == NULL ||
-        kd_update_decode((const char *)m->value + frame, m->value_len - frame, t->arena, &u,
-                         NULL) != KD_OK)
+        kd_update_decode(body, n, t->arena, &u, NULL) != KD_OK)
         return false;
+    if (!t->has_heading)
+        kd_terminal_heading(&t->table, &t->line);
+    t->has_heading = true;
     kd_terminal_row(&t->table, &u, &t->line);
     if (t->table.has_why)
         kd_terminal_why(&t->table, &u, &t->line);
@@ -111,10 +122,6 @@ static kd_rc read_topic(tail *t, const kd_flag *flags, const char *topic, kd_err
     KD_TRY(kd_tail_new(&o, &consumer, err));
     const volatile int *stop = kd_stop_on_signals();
     kd_rc rc = KD_OK;
-    if (!t->is_json) {
-        kd_terminal_heading(&t->table, &t->line);
-        fwrite(t->line.p, 1, t->line.n, stdout);
-    }
     while (*stop == 0 && (t->max < 0 || t->n < t->max)) {
         rc = kd_tail_poll(consumer, 100, each, t, err);
         fflush(stdout);
@@ -172,5 +179,5 @@ static int verb_tail(const kd_verb *verb, int argc, char **argv, kd_err *err)
     return kd_exit_of(rc);
 }
 
-const kd_verb kd_verb_tail = {"tail", "look at a topic: updates as a table, or JSON lines", help,
+const kd_verb kd_verb_tail = {"tail", "look at a topic: a table, sentences, or JSON lines", help,
                               verb_tail};

@@ -42,5 +42,7 @@ void kd_out_encode(const kd_out *o, kd_buf *out);
 /* The body of an update that was written with this build's schema. Strings
  * borrow from the bytes, lists live in `a`. KD_EDATA otherwise. */
 KD_CHECK kd_rc kd_update_decode(const void *p, size_t n, kd_arena *a, kd_update *out, kd_err *err);
+/* The same for a shopper's needs. */
+KD_CHECK kd_rc kd_needs_decode(const void *p, size_t n, kd_arena *a, kd_needs *out, kd_err *err);
 
 #endif

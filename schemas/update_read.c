@@ -1,5 +1,5 @@
-/* update_read.c - a RecommendationUpdate of our own writing, back from its bytes: for the
- * demonstration and for tables. Other writers' schemas go through kd_codec_to_json. */
+/* update_read.c - a RecommendationUpdate or ShopperNeeds of our own writing, back from its bytes:
+ * for the demonstration and for tables. Other writers' schemas go through kd_codec_to_json. */
 #include "schemas/codec.h"
 #include "schemas/cursor.h"
 
@@ -149,5 +149,38 @@ kd_rc kd_update_decode(const void *p, size_t n, kd_arena *a, kd_update *out, kd_
         return kd_bad(err, c.reason, "an update: %s", c.fault == NULL ? "broken" : c.fault);
     u.trigger.partition = (int32_t)partition;
     *out = u;
+    return KD_OK;
+}
+
+static bool read_needs(kd_cursor *c, kd_arena *a, const kd_need **out, uint32_t *out_n)
+{
+    int64_t n;
+    while (read_block(c, &n) && n > 0) {
+        kd_need *list = kd_arena_calloc(a, *out_n + (size_t)n, sizeof *list);
+        if (list == NULL)
+            return kd_cursor_fault(c, KD_REASON_TOO_LARGE, "no room for needs");
+        for (uint32_t k = 0; k < *out_n; k++)
+            list[k] = (*out)[k];
+        *out = list;
+        for (int64_t k = 0; k < n; k++, ++*out_n)
+            if (!read_str(c, &list[*out_n].name) || !kd_cursor_double(c, &list[*out_n].weight))
+                return false;
+    }
+    return c->fault == NULL;
+}
+
+kd_rc kd_needs_decode(const void *p, size_t n, kd_arena *a, kd_needs *out, kd_err *err)
+{
+    kd_cursor c = kd_cursor_of(p, n);
+    kd_needs x = {0};
+    bool ok = read_str(&c, &x.shopper_id) && kd_cursor_long(&c, &x.time) &&
+              kd_cursor_long(&c, &x.products) && read_needs(&c, a, &x.terms, &x.n_terms) &&
+              read_needs(&c, a, &x.categories, &x.n_categories) &&
+              read_needs(&c, a, &x.brands, &x.n_brands);
+    if (ok && kd_cursor_left(&c) > 0)
+        ok = kd_cursor_fault(&c, KD_REASON_DECODE, "bytes are left over");
+    if (!ok)
+        return kd_bad(err, c.reason, "needs: %s", c.fault == NULL ? "broken" : c.fault);
+    *out = x;
     return KD_OK;
 }

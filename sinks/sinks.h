@@ -48,6 +48,8 @@ void kd_terminal_heading(const kd_terminal_options *o, kd_buf *out);
 void kd_terminal_row(const kd_terminal_options *o, const kd_update *u, kd_buf *out);
 /* Why the items of an update are listed: a line each, sentences in o->language. */
 void kd_terminal_why(const kd_terminal_options *o, const kd_update *u, kd_buf *out);
+/* What a shopper is looking for, as one line: the weightiest few, in o->language. */
+void kd_terminal_needs(const kd_terminal_options *o, const kd_needs *x, kd_buf *out);
 /* Appends s in at most `max` columns, safe for a terminal, cut with an ellipsis; returns the
  * columns used. */
 uint32_t kd_terminal_text(kd_buf *out, kd_str s, uint32_t max);

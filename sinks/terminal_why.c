@@ -1,13 +1,14 @@
-/* terminal_why.c - reasons as sentences for people, in English and Chinese. Shoppers are counted,
- * never named; an own item shows with its title where one is known.
+/* terminal_why.c - reasons and needs as sentences for people, in English and Chinese. Of reasons
+ * shoppers are counted, never named; an own item shows with its title where one is known.
  * @thread one
  */
 #include <stdio.h>
 #include <string.h>
 
+#include "base/timefmt.h"
 #include "sinks/sinks.h"
 
-enum { NAME_WIDTH = 40, TERM_WIDTH = 20 };
+enum { NAME_WIDTH = 40, TERM_WIDTH = 20, MOST_TERMS = 5, MOST_OTHERS = 3 };
 
 /* %s is what the reason names, %d its number; [0] where it is one. Kinds that are not here show by
  * their names, so that a newer writer's reasons are not lost. */
@@ -108,4 +109,67 @@ void kd_terminal_why(const kd_terminal_options *o, const kd_update *u, kd_buf *o
                         it->parts[p].value);
         kd_buf_addc(out, '\n');
     }
+}
+
+/* -- needs --------------------------------------------------------------------------------------
+ */
+
+static const struct {
+    const char *begin;
+    const char *kinds[3]; /* terms, categories, brands: before the first of them */
+    const char *comma, *between, *nothing, *from, *products[2];
+} words[] = {
+    {"looks for ",
+     {"", "category ", "brand "},
+     ", ",
+     "; ",
+     "looks for nothing that has a text",
+     " (from ",
+     {" product)", " products)"}},
+    {"在找：",
+     {"", "类目：", "品牌："},
+     "、",
+     "；",
+     "还没有可描述的需求",
+     "（依据 ",
+     {" 件商品）", " 件商品）"}},
+};
+
+static void add_needs(const kd_terminal_options *o, int kind, const kd_need *list, uint32_t n,
+                      kd_buf *out)
+{
+    uint32_t most = kind == 0 ? MOST_TERMS : MOST_OTHERS;
+    for (uint32_t k = 0; k < n && k < most; k++) {
+        kd_buf_adds(out, k > 0 ? words[o->language].comma : words[o->language].kinds[kind]);
+        kd_terminal_text(out, list[k].name, NAME_WIDTH);
+        kd_buf_addf(out, " %.2f", list[k].weight);
+    }
+}
+
+void kd_terminal_needs(const kd_terminal_options *o, const kd_needs *x, kd_buf *out)
+{
+    enum { TIME_WIDTH = 11, SHOPPER_WIDTH = 24 };
+    const kd_need *lists[] = {x->terms, x->categories, x->brands};
+    const uint32_t n[] = {x->n_terms, x->n_categories, x->n_brands};
+    char time[32];
+    bool is_first = true;
+    kd_time_iso(x->time, time);
+    time[10] = ' ';
+    kd_buf_add(out, time + 5, TIME_WIDTH); /* month, day, hour, minute, as in the table */
+    kd_buf_adds(out, "  ");
+    kd_terminal_text(out, x->shopper_id, SHOPPER_WIDTH);
+    kd_buf_addc(out, ' ');
+    for (int kind = 0; kind < 3; kind++) {
+        if (n[kind] == 0)
+            continue;
+        kd_buf_adds(out, is_first ? words[o->language].begin : words[o->language].between);
+        is_first = false;
+        add_needs(o, kind, lists[kind], n[kind], out);
+    }
+    if (is_first)
+        kd_buf_adds(out, words[o->language].nothing);
+    else
+        kd_buf_addf(out, "%s%lld%s", words[o->language].from, (long long)x->products,
+                    words[o->language].products[x->products != 1]);
+    kd_buf_addc(out, '\n');
 }

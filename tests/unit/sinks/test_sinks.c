@@ -257,6 +257,51 @@ static void test_why(void **unused)
     kd_arena_free(a);
 }
 
+/* Needs go through Avro and come out as a line, in both languages, safe for a terminal. */
+static void test_needs(void **unused)
+{
+    (void)unused;
+    kd_need terms[] = {{kd_str_of("lamp\x1b[2J"), 0.5},
+                       {kd_str_of("oak"), 0.25},
+                       {kd_str_of("c"), 0},
+                       {kd_str_of("d"), 0},
+                       {kd_str_of("e"), 0},
+                       {kd_str_of("f"), 0}};
+    kd_need category = {kd_str_of("home > lamps"), 0.4}, brand = {kd_str_of("acme"), 0.2};
+    kd_needs x = {kd_str_of("ann"), 1700000000000, 2, terms, &category, &brand, 6, 1, 1}, back;
+    kd_out out = {.type = KD_OUT_NEEDS, .needs = &x};
+    kd_buf avro = {0}, text = {0};
+    kd_arena *a = kd_arena_new(0);
+    kd_out_encode(&out, &avro);
+    assert_int_equal(kd_needs_decode(avro.p, avro.n, a, &back, NULL), KD_OK);
+    for (size_t n = 0; n < avro.n; n++)
+        assert_int_equal(kd_needs_decode(avro.p, n, a, &back, NULL), KD_EDATA);
+    assert_int_equal(kd_needs_decode(avro.p, avro.n, a, &back, NULL), KD_OK);
+    kd_terminal_options o = {.language = KD_WHY_ENGLISH};
+    kd_terminal_needs(&o, &back, &text);
+    kd_buf_addc(&text, '\0');
+    assert_string_equal(text.p,
+                        "11-14 22:13  ann looks for lamp [2J 0.50, oak 0.25, c 0.00, d 0.00, "
+                        "e 0.00; category home > lamps 0.40; brand acme 0.20 (from 2 "
+                        "products)\n");
+    kd_buf_clear(&text);
+    o.language = KD_WHY_CHINESE;
+    back.n_terms = 1;
+    back.products = 1;
+    kd_terminal_needs(&o, &back, &text);
+    kd_buf_addc(&text, '\0');
+    assert_string_equal(text.p, "11-14 22:13  ann 在找：lamp [2J 0.50；类目：home > lamps 0.40；"
+                                "品牌：acme 0.20（依据 1 件商品）\n");
+    kd_buf_clear(&text);
+    back.n_terms = back.n_categories = back.n_brands = 0;
+    kd_terminal_needs(&o, &back, &text);
+    kd_buf_addc(&text, '\0');
+    assert_string_equal(text.p, "11-14 22:13  ann 还没有可描述的需求\n");
+    kd_buf_dispose(&avro);
+    kd_buf_dispose(&text);
+    kd_arena_free(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +313,7 @@ int main(void)
         cmocka_unit_test(test_columns),
         cmocka_unit_test(test_rows_keep_their_width),
         cmocka_unit_test(test_why),
+        cmocka_unit_test(test_needs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
