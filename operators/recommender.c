@@ -13,6 +13,7 @@
 #include "operators/content.h"
 #include "operators/needs.h"
 #include "operators/popularity.h"
+#include "operators/published.h"
 #include "operators/saver.h"
 #include "operators/state_internal.h"
 #include "operators/subject.h"
@@ -682,37 +683,14 @@ kd_rc kd_recommender_ask(const kd_recommender *r, kd_reader_space *w, const kd_i
 /* -- delivery state ------------------------------------------------------------------------------
  */
 
-/* Everything a reader of the list sees: ids, scores and parts. */
-static uint64_t fingerprint(const kd_update *u, uint32_t term)
-{
-    uint64_t h = 1 + term;
-    for (uint32_t k = 0; k < u->n_items; k++) {
-        const kd_item *it = &u->items[k];
-        h = kd_hash64(it->item_id.p, it->item_id.n, h);
-        h = kd_hash64(&it->score, sizeof it->score, h);
-        for (uint32_t p = 0; p < it->n_parts; p++) {
-            h = kd_hash64(it->parts[p].name, strlen(it->parts[p].name), h);
-            h = kd_hash64(&it->parts[p].value, sizeof it->parts[p].value, h);
-        }
-    }
-    return h == 0 ? 1 : h;
-}
-
 bool kd_recommender_is_news(kd_recommender *r, const kd_update *u, uint32_t term)
 {
-    kd_state *s = r->state;
-    uint32_t slot = kd_state_shopper(s, u->shopper_id);
-    if (slot == KD_NO_SLOT)
-        return true;
-    if (!kd_grow((void **)&s->published, &s->published_cap, s->hist.cap, sizeof *s->published))
-        return true; /* without a memory of it, publishing twice is the safe side */
-    uint64_t h = fingerprint(u, term);
-    if (s->published[slot] == h)
-        return false;
-    if (s->saver != NULL)
-        kd_saver_shopper(s->saver, slot);
-    s->published[slot] = h;
-    return true;
+    return kd_published_list(r->state, u, term);
+}
+
+bool kd_recommender_needs_are_news(kd_recommender *r, const kd_needs *x, uint32_t term)
+{
+    return kd_published_needs(r->state, x, term);
 }
 
 /* -- saving ------------------------------------------------------------------------------------ */

@@ -95,6 +95,8 @@ KD_CHECK kd_rc kd_recommender_ask(const kd_recommender *r, kd_reader_space *w,
  * this term (kd_record), and notes it as published. Delivery state: not in the digest.
  * @thread loop */
 bool kd_recommender_is_news(kd_recommender *r, const kd_update *u, uint32_t term);
+/* The same for a shopper's needs: other names, or another order of them. */
+bool kd_recommender_needs_are_news(kd_recommender *r, const kd_needs *x, uint32_t term);
 
 /* The state underneath, for tests, benchmarks and reports; borrowed, read only. */
 const kd_state *kd_recommender_state(const kd_recommender *r);

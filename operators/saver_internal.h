@@ -3,7 +3,7 @@
  *   META       kd_saved of the begin (counts are 0)
  *   ITEMS      { u16 length; bytes }            numbered from 0 in order of appearance
  *   SHOPPERS   { u64 published; u16 n, length; bytes; u32 word[n], lo[n]; u16 hi[n] }
- *              as in history.h, with the item's number in the word
+ *              as in history.h, with the item's number in the word; published.h
  *   PRODUCTS   { u32 item; u32 bytes; block }   as it lies in catalog_text
  *   LINKS      { i64 time; u16 user, session (lengths); bytes, bytes }
  *   TOMBSTONES { u64 a, b; i64 time }

@@ -8,7 +8,6 @@
 #include "topology/pool.h"
 #include "topology/similar.h"
 
-enum { NEEDS = 1 << 18 }; /* shoppers whose needs are remembered as published */
 enum { RATES = 1 << 16 }; /* shoppers whose rate is known */
 
 /* What an applied record leaves to be emitted, in the order of the records. */
@@ -89,7 +88,6 @@ struct kd_pipeline {
     bool has_emit;    /* a record of the open epoch is to be answered */
     uint32_t last;    /* the last entry that is not a catalogue record, or NO_ASK */
     kd_recent *rates; /* NULL = no limit */
-    kd_recent *needs; /* fingerprints of what was published; NULL = needs are not */
     member *members;  /* [members_cap], a power of two; open addressing */
     uint32_t members_cap;
     uint64_t epoch;
@@ -132,8 +130,6 @@ kd_rc kd_pipeline_new(const kd_pipeline_options *o, kd_source *source, kd_recomm
     kd_rc rc = KD_OK;
     if (o->rate_max > 0)
         rc = kd_recent_new(RATES, sizeof(rate), &p->rates, err);
-    if (rc == KD_OK && o->has_needs)
-        rc = kd_recent_new(NEEDS, sizeof(uint64_t), &p->needs, err);
     kd_similar_options so = {o->similar_count, o->similar_threshold, o->similar_fanout};
     if (rc == KD_OK && so.count > 0)
         rc = kd_similars_new(&so, &p->similars, err);
@@ -173,7 +169,6 @@ void kd_pipeline_free(kd_pipeline *p)
     free(p->similar);
     free(p->similar_rc);
     kd_recent_free(p->rates);
-    kd_recent_free(p->needs);
     free(p->entries);
     free(p->space);
     free(p->answers);
@@ -508,28 +503,9 @@ static void answer(void *arg, uint32_t worker, uint32_t index)
         return;
     x->rc = kd_recommender_answer(p->rec, p->space[worker], &x->query, p->answers[worker],
                                   &x->update, p->similars == NULL ? NULL : &x->near, &x->err);
-    if (x->rc == KD_OK && p->needs != NULL)
+    if (x->rc == KD_OK && p->opt.has_needs)
         x->rc = kd_recommender_needs(p->rec, p->space[worker], &x->query, p->answers[worker],
                                      &x->needs, &x->err);
-}
-
-/* True if what the shopper looks for is not what was published last: other names, or another order
- * of them. Weights fade with time alone and make no news. Delivery state, best effort. */
-static bool are_news(kd_pipeline *p, const kd_needs *x)
-{
-    const kd_need *lists[] = {x->terms, x->categories, x->brands};
-    const uint32_t n[] = {x->n_terms, x->n_categories, x->n_brands};
-    uint64_t h = 1, *last = kd_recent_use(p->needs, kd_hash64(x->shopper_id.p, x->shopper_id.n, 0));
-    bool is_empty = n[0] + n[1] + n[2] == 0;
-    for (int l = 0; l < 3 && !is_empty; l++) {
-        h = kd_hash64(&n[l], sizeof n[l], h);
-        for (uint32_t k = 0; k < n[l]; k++)
-            h = kd_hash64(lists[l][k].name.p, lists[l][k].name.n, h);
-    }
-    h = is_empty ? 0 : h; /* nothing is what a reader takes it for already */
-    bool is_other = *last != h;
-    *last = h;
-    return is_other;
 }
 
 /* -- neighbour lists -- */
@@ -614,8 +590,6 @@ static kd_rc emit_one(kd_pipeline *p, const ask *x, kd_err *err)
             kd_str id = p->ask_step == 0 ? x->query.shopper_id : x->sessions[p->ask_step - 1];
             kd_out out = {.type = KD_OUT_FORGOTTEN, .forgotten = id};
             KD_TRY(write_out(p, &out, err));
-            if (p->needs != NULL)
-                kd_recent_drop(p->needs, kd_hash64(id.p, id.n, 0));
         }
         kd_out out = {.type = KD_OUT_RECEIPT, .receipt = &x->receipt};
         return write_out(p, &out, err);
@@ -631,7 +605,8 @@ static kd_rc emit_one(kd_pipeline *p, const ask *x, kd_err *err)
         p->counts.updates++;
         p->ask_step = 2;
     }
-    if (p->needs == NULL || (p->ask_step == 2 && !are_news(p, &x->needs)))
+    if (!p->opt.has_needs ||
+        (p->ask_step == 2 && !kd_recommender_needs_are_news(p->rec, &x->needs, x->term)))
         return KD_OK;
     p->ask_step = 3;
     kd_out out = {.type = KD_OUT_NEEDS, .needs = &x->needs};
