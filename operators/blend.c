@@ -161,6 +161,8 @@ static void add_together(const kd_state *s, const kd_blend_options *o, const kd_
 static void add_popular(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
                         kd_blend_space *w)
 {
+    if (s->trend == NULL)
+        return;
     uint32_t alone = 0, most = o->rules == NULL ? pool_size(o) : KD_TREND_TOP;
     for (uint32_t k = 0; k < s->trend->n_top && alone < most; k++) {
         uint32_t item = s->trend->set[k];
@@ -173,6 +175,24 @@ static void add_popular(const kd_state *s, const kd_blend_options *o, const kd_u
 
 /* -- scores ----------------------------------------------------------------------------------- */
 
+/* Out of all that shoppers took lately the item is trend / total; of as many items as a shopper has
+ * on average that makes a share of the shoppers. It is what the neighbours' share is if neighbours
+ * are nothing special, so the two can be added. */
+static double popularity_of(const kd_state *s, const kd_blend_space *w, uint32_t item)
+{
+    double share = w->expected * (s->trend == NULL ? 0 : (double)kd_trend_of(s->trend, item));
+    return w->popularity * (share < 1 ? share : 1);
+}
+
+static void weigh_popularity(const kd_state *s, const kd_blend_options *o,
+                             const kd_subject *subject, kd_blend_space *w)
+{
+    bool is_there = s->trend != NULL && s->trend->total > 0;
+    double unknown = o->popularity_known / (o->popularity_known + subject->n_items);
+    w->popularity = o->popularity + o->popularity_new * (unknown * unknown);
+    w->expected = is_there ? (double)s->n_postings / s->n_shoppers / (double)s->trend->total : 0;
+}
+
 /* The parts of an item but for diversity, and their sum in order. */
 static double parts_of(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
                        const kd_blend_space *w, uint32_t item, double part[KD_BLEND_PARTS])
@@ -182,8 +202,7 @@ static double parts_of(const kd_state *s, const kd_blend_options *o, const kd_us
     part[KD_PART_USERCF] = votes > 0 ? w->share * votes : 0;
     part[KD_PART_TOGETHER] = mark == 0 ? 0 : w->candidate[mark - 1].together;
     part[KD_PART_CONTENT] = mark == 0 ? 0 : w->candidate[mark - 1].content;
-    part[KD_PART_POPULARITY] =
-        s->trend == NULL ? 0 : o->popularity * kd_trend_share(s->trend, item);
+    part[KD_PART_POPULARITY] = popularity_of(s, w, item);
     double sum = part[KD_PART_USERCF] + part[KD_PART_TOGETHER] + part[KD_PART_CONTENT] +
                  part[KD_PART_POPULARITY];
     double factor = o->rules == NULL ? 1 : kd_rules_factor(o->rules, s, item);
@@ -218,7 +237,8 @@ static void fill_pool(const kd_state *s, const kd_blend_options *o, const kd_use
                       kd_blend_space *w)
 {
     uint32_t most = pool_size(o);
-    double trend = s->trend == NULL ? 0 : o->popularity;
+    double trend =
+        s->trend == NULL || s->trend->n_top == 0 ? 0 : popularity_of(s, w, s->trend->set[0]);
     for (uint32_t k = 0; k < cf->n_items; k++) {
         uint32_t item = cf->items[k];
         double votes = cf->score[item];
@@ -304,13 +324,15 @@ kd_rc kd_blend(const kd_state *s, const kd_blend_options *o, const kd_subject *s
     double sims = 0;
     for (uint32_t t = 0; t < cf->n_near; t++)
         sims += cf->sim[t];
-    w->share = sims > 0 ? o->usercf / sims : 0;
+    double near = cf->n_near;
+    w->share = sims > 0 ? o->usercf * (near / (near + o->usercf_few)) / sims : 0;
     w->together_item = KD_NO_SLOT;
     if (s->content != NULL && o->content > 0)
         add_content(s, o, subject, w);
     if (o->together > 0 && subject->n_items > 0)
         add_together(s, o, subject, w);
-    if (s->trend != NULL && o->popularity > 0)
+    weigh_popularity(s, o, subject, w);
+    if (w->popularity > 0)
         add_popular(s, o, cf, w);
     fill_pool(s, o, cf, w);
     if (o->diversity > 0 || o->category_max > 0) {

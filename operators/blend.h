@@ -1,11 +1,13 @@
 /* blend.h - a list from several methods at once: each gives an item a part, the score is the sum.
  *
- *   usercf      weight * share of the neighbours' similarity that votes for the item
+ *   usercf      weight * share of the neighbours' similarity that votes for the item; the weight
+ *               falls where there are few of them
  *   together    weight * share of the recent shoppers of the subject's newest item that took the
  *               item near it in time
  *   content     weight * mean likeness to the subject's newest items, by their lists of similar
  *               products; the k-th newest counts 1 / k
- *   popularity  weight * share of the greatest trend (trend.h)
+ *   popularity  weight * share of the shoppers that one would expect to have it (trend.h); the
+ *               weight falls with the subject's own items
  *   rule        what the shop's factors add or take (rules.h)
  *   diversity   -weight * greatest cosine to an item further up in the list (MMR: Carbonell,
  *               Goldstein 1998, SIGIR), so a list is still ordered by its scores
@@ -38,7 +40,10 @@ enum {
 
 typedef struct kd_blend_options {
     double usercf, together, content, popularity, diversity; /* weights, >= 0 */
-    uint32_t count;                                          /* length of a list */
+    double usercf_few;          /* neighbours at which user-CF's weight is half */
+    double popularity_new;      /* more of popularity's, for a subject without items */
+    double popularity_known;    /* own items at which a quarter of that is left */
+    uint32_t count;             /* length of a list */
     uint32_t content_items;     /* newest items whose lists are read, >= 1 */
     uint32_t together_audience; /* recent shoppers of the newest item that are looked at */
     int64_t together_within_ms;
@@ -69,7 +74,9 @@ typedef struct kd_blend_space {
     uint32_t n_candidates, cap_candidates;
     kd_pick *pool; /* [cap_pool] */
     uint32_t n_pool, cap_pool;
-    double share; /* of one unit of user-CF's score */
+    double share;      /* of one unit of user-CF's score */
+    double popularity; /* weight, for this subject */
+    double expected;   /* share of the shoppers for one unit of trend */
     uint32_t together_item;
     struct kd_blend_reasons *reasons;
 } kd_blend_space;

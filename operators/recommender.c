@@ -135,6 +135,8 @@ static const kd_opt opts[] = {
      "Whether a list is user-CF alone, or the weighted sum of several methods' parts."},
     {"blend.usercf", KD_OPT_REAL, "1", 0, 1000, NULL,
      "Weight of the share of the neighbours that votes for an item."},
+    {"blend.usercf.few", KD_OPT_REAL, "20", 0, 1000, NULL,
+     "Neighbours at which that weight is half: n of them count n / (n + this)."},
     {"blend.together", KD_OPT_REAL, "0.1", 0, 1000, NULL,
      "Weight of the share of the newest item's recent shoppers that took an item with it."},
     {"blend.together.audience", KD_OPT_INT, "20", 1, 10000, NULL,
@@ -145,8 +147,13 @@ static const kd_opt opts[] = {
      "Weight of the likeness to the shopper's newest items, by the catalogue's texts."},
     {"blend.content.items", KD_OPT_INT, "5", 1, 1000, NULL,
      "How many of the newest items are looked at; the k-th newest counts 1/k."},
-    {"blend.popularity", KD_OPT_REAL, "0.05", 0, 1000, NULL,
-     "Weight of an item's popularity as a share of the greatest."},
+    {"blend.popularity", KD_OPT_REAL, "0.2", 0, 1000, NULL,
+     "Weight of an item's popularity: the share of the shoppers that has it, by what is taken "
+     "lately."},
+    {"blend.popularity.new", KD_OPT_REAL, "3", 0, 1000, NULL,
+     "How much greater it is for a shopper of whom nothing is known: times (k / (k + items))^2."},
+    {"blend.popularity.known", KD_OPT_REAL, "4", 0.01, 1000, NULL,
+     "This k: own items at which a quarter of that is left."},
     {"blend.popularity.half-life", KD_OPT_DURATION, "7d", 0, 0, NULL,
      "Age, in days, at which a shopper counts half for popularity; after 28 days not at all."},
     {"blend.diversity", KD_OPT_REAL, "0", 0, 1000, NULL,
@@ -226,7 +233,7 @@ static kd_rc open_blend(kd_recommender *r, const kd_opt_values *v, kd_err *err)
     KD_TRY(kd_rules_new(kd_opt_str(v, "rules.boost"), &r->rules, err));
     if (kd_rules_count(r->rules) > 0)
         r->blend.rules = r->rules;
-    if (!r->is_blended || r->blend.popularity == 0)
+    if (!r->is_blended || (r->blend.popularity == 0 && r->blend.popularity_new == 0))
         return KD_OK;
     return kd_trend_new(half_life, &r->state->trend, err);
 }

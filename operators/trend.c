@@ -70,9 +70,12 @@ void kd_trend_advance(kd_trend *t, kd_ms time)
         return;
     int64_t from = t->today == INT64_MIN || day - t->today > KD_TREND_DAYS ? day - KD_TREND_DAYS + 1
                                                                            : t->today + 1;
-    for (uint32_t i = 0; i < t->cap_score; i++)
+    t->total = 0;
+    for (uint32_t i = 0; i < t->cap_score; i++) {
         if (t->score[i] > 0)
             renew(t, i, from, day);
+        t->total += t->score[i];
+    }
     t->today = day;
     t->is_stale = true;
 }
@@ -94,11 +97,13 @@ void kd_trend_move(kd_trend *t, uint32_t item, kd_ms before, kd_ms after)
     if (w > 0) {
         c[bucket]--;
         t->score[item] -= w;
+        t->total -= w;
     }
     w = weight_of(t, after, &bucket);
     if (w > 0) {
         c[bucket]++;
         t->score[item] += w;
+        t->total += w;
     }
     t->is_changed = true;
     if (t->is_in[item] || t->score[item] <= t->rest)
@@ -173,15 +178,21 @@ void kd_trend_settle(kd_trend *t, const kd_ids *items)
 
 bool kd_trend_sane(const kd_trend *t, const kd_ids *items)
 {
+    uint64_t total = 0;
     for (uint32_t i = 0; i < t->cap_score; i++) {
         uint64_t sum = 0;
         for (int a = 0; a < KD_TREND_DAYS; a++)
             sum += (uint64_t)t->count[(size_t)i * KD_TREND_DAYS + bucket_of(t->today - a)] *
                    t->weight[a];
+        total += sum;
         if (sum != t->score[i]) {
             fprintf(stderr, "trend: I1: the score of slot %u\n", i);
             return false;
         }
+    }
+    if (total != t->total) {
+        fprintf(stderr, "trend: I1: the sum of all\n");
+        return false;
     }
     if (t->is_changed || t->is_stale)
         return true;

@@ -6,7 +6,8 @@
  *
  * Days are UTC; today is the day of the newest event time (state_time). Counts and weights are
  * integers, so the sum is exact and what leaves is taken away again: it is a function of the set.
- * I1  score[i] = trend(i); buckets of days not in (today - KD_TREND_DAYS, today] are zero
+ * I1  score[i] = trend(i), total their sum; buckets of days not in (today - KD_TREND_DAYS, today]
+ *     are zero
  * I2  top[0..n_top) is the head of all items by (trend descending, id bytes ascending), after
  *     kd_trend_settle
  * Cost: a change O(1); a new day O(items); settle mostly O(the set of likely ones).
@@ -30,6 +31,7 @@ typedef struct kd_trend {
     uint32_t set[KD_TREND_SET]; /* every item with a score over `rest`, and some more */
     uint32_t n_set, n_top;      /* the first n_top of it are the top */
     uint64_t rest, greatest;    /* greatest: the top's first score */
+    uint64_t total;             /* of all scores */
     bool is_stale, is_changed;
 } kd_trend;
 
@@ -46,13 +48,9 @@ void kd_trend_move(kd_trend *t, uint32_t item, kd_ms before, kd_ms after);
 /* Brings the top up to date; `items` decides equal scores. */
 void kd_trend_settle(kd_trend *t, const kd_ids *items);
 
-/* trend(item) as a share of the greatest one, in [0, 1], as of kd_trend_settle. */
-static inline double kd_trend_share(const kd_trend *t, uint32_t item)
+static inline uint64_t kd_trend_of(const kd_trend *t, uint32_t item)
 {
-    uint64_t score = item < t->cap_score ? t->score[item] : 0;
-    if (score == 0 || t->greatest == 0)
-        return 0;
-    return score < t->greatest ? (double)score / (double)t->greatest : 1;
+    return item < t->cap_score ? t->score[item] : 0;
 }
 
 /* Slow twin of I2. */

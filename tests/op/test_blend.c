@@ -46,6 +46,9 @@ static void random_options(kd_rng *rng, world_options *w)
     o->together = weights[kd_rng_below(rng, 5)];
     o->content = weights[kd_rng_below(rng, 5)];
     o->popularity = weights[kd_rng_below(rng, 5)];
+    o->popularity_new = weights[kd_rng_below(rng, 5)];
+    o->usercf_few = weights[kd_rng_below(rng, 5)];
+    o->popularity_known = 0.5 + (double)kd_rng_below(rng, 4);
     o->diversity = kd_rng_below(rng, 3) == 0 ? weights[kd_rng_below(rng, 4)] : 0;
     o->content_items = 1 + (int)kd_rng_below(rng, 4);
     o->content_neighbours = 1 + (int)kd_rng_below(rng, 5);
@@ -191,6 +194,7 @@ static void test_cold_start(void **unused)
                              .usercf = 1,
                              .content = 1,
                              .popularity = 0.1,
+                             .popularity_known = 1,
                              .content_items = 3,
                              .content_neighbours = 5,
                              .together_audience = 5,

@@ -580,7 +580,9 @@ static int blended(const oracle *o, world *w, const subject *of, const candidate
                         .newest = b->newest,
                         .text = o->text,
                         .n_text = o->n_text,
-                        .n_own = of->size};
+                        .n_own = of->size,
+                        .n_near = n_near,
+                        .all_shoppers = shoppers_of(w)};
     memcpy(b->own, of->order, sizeof b->own);
     memcpy(b->is_self, of->is_self, sizeof b->is_self);
     memcpy(b->in, w->in, sizeof b->in);
@@ -603,7 +605,7 @@ static int blended(const oracle *o, world *w, const subject *of, const candidate
     }
     int n = oracle_blend_list(b, out);
     if (n < o->opt.count && o->opt.fill)
-        n = oracle_blend_fill(b, out, n, shoppers_of(w));
+        n = oracle_blend_fill(b, out, n);
     free(b);
     return n;
 }

@@ -162,22 +162,26 @@ static void add_together(const oracle_blend *b, row *rows)
 
 static void add_popularity(const oracle_blend *b, row *rows)
 {
-    int64_t trend[64] = {0}, greatest = 0, today = b->newest / DAY;
+    int64_t trend[64] = {0}, total = 0, postings = 0, today = b->newest / DAY;
     double half_life = (double)b->opt->trend_half_life_ms / DAY;
     for (int i = 0; i < b->n_items; i++) {
         for (int v = 0; v < b->n_shoppers; v++) {
             int64_t age = today - b->since[v][i] / DAY;
+            postings += b->in[v][i];
             if (!b->in[v][i] || age >= DAYS)
                 continue;
             long weight = lround(1048576.0 * exp2((double)-age / half_life));
             trend[i] += weight < 1 ? 1 : weight;
         }
-        greatest = trend[i] > greatest ? trend[i] : greatest;
+        total += trend[i];
     }
-    for (int i = 0; i < b->n_items; i++)
-        if (trend[i] > 0)
-            rows[i].part[ORACLE_POPULARITY] =
-                b->opt->popularity * ((double)trend[i] / (double)greatest);
+    double unknown = b->opt->popularity_known / (b->opt->popularity_known + b->n_own);
+    double weight = b->opt->popularity + b->opt->popularity_new * (unknown * unknown);
+    double expected = total > 0 ? (double)postings / b->all_shoppers / (double)total : 0;
+    for (int i = 0; i < b->n_items; i++) {
+        double share = expected * (double)trend[i];
+        rows[i].part[ORACLE_POPULARITY] = weight * (share < 1 ? share : 1);
+    }
 }
 
 static void score_all(const oracle_blend *b, double (*likeness)[64], row *rows)
@@ -185,12 +189,12 @@ static void score_all(const oracle_blend *b, double (*likeness)[64], row *rows)
     if (b->opt->content > 0)
         add_content(b, likeness, rows);
     add_together(b, rows);
-    if (b->opt->popularity > 0)
-        add_popularity(b, rows);
+    add_popularity(b, rows);
     for (int i = 0; i < b->n_items; i++) {
         double *p = rows[i].part;
         if (b->votes[i] > 0)
-            p[ORACLE_USERCF] = b->opt->usercf / b->sims * b->votes[i];
+            p[ORACLE_USERCF] = b->opt->usercf * (b->n_near / (b->n_near + b->opt->usercf_few)) /
+                               b->sims * b->votes[i];
         double sum =
             p[ORACLE_USERCF] + p[ORACLE_TOGETHER] + p[ORACLE_CONTENT] + p[ORACLE_POPULARITY];
         if (b->opt->boosted != NULL && strcmp(b->opt->boosted, b->item[i]) == 0)
@@ -292,7 +296,7 @@ static int index_of(const oracle_blend *b, const char *id)
     return i;
 }
 
-int oracle_blend_fill(const oracle_blend *b, oracle_row *out, int n, int all_shoppers)
+int oracle_blend_fill(const oracle_blend *b, oracle_row *out, int n)
 {
     oracle_row *more = calloc(64, sizeof *more);
     int n_more = 0, taken[64], n_taken = n;
@@ -312,7 +316,7 @@ int oracle_blend_fill(const oracle_blend *b, oracle_row *out, int n, int all_sho
             continue;
         memcpy(more[n_more].id, b->item[i], strlen(b->item[i]));
         more[n_more].is_fill = true;
-        more[n_more++].value = b->opt->fill_weight * ((double)audience / all_shoppers);
+        more[n_more++].value = b->opt->fill_weight * ((double)audience / b->all_shoppers);
     }
     qsort(more, (size_t)n_more, sizeof *more, by_score);
     for (int k = 0; k < n_more && n < b->opt->count; k++) {

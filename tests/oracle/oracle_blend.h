@@ -13,11 +13,13 @@ typedef struct oracle_text {
 typedef struct oracle_blend {
     const oracle_options *opt;
     int n_items, n_shoppers, n_text, n_own;
+    int all_shoppers;        /* with an interaction */
     const oracle_text *text; /* [n_text] versions, of any order */
     const char *item[64], *shopper[64];
     bool is_hidden[64], is_out[64], is_self[64];
     double votes[64]; /* user-CF's score */
     double sims;      /* of all neighbours */
+    double n_near;    /* neighbours */
     int own[64];      /* the subject's items, newest first */
     bool in[64][64];  /* [shopper][item] */
     int64_t since[64][64];
@@ -27,6 +29,6 @@ typedef struct oracle_blend {
 /* Best first, at most opt->count rows. */
 int oracle_blend_list(const oracle_blend *b, oracle_row *out);
 /* Fills a list of n rows up by the share of all shoppers that have an item. */
-int oracle_blend_fill(const oracle_blend *b, oracle_row *out, int n, int all_shoppers);
+int oracle_blend_fill(const oracle_blend *b, oracle_row *out, int n);
 
 #endif
