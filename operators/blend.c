@@ -58,7 +58,9 @@ static kd_candidate *candidate_of(kd_blend_space *w, uint32_t item)
     return &w->candidate[w->mark[item] - 1];
 }
 
-/* What is like the newest items: each list entry's likeness times 1 / k, over the sum of 1 / k. */
+/* What is like the newest items: each list entry's likeness beyond that of the list's end, times
+ * 1 / k, over the sum of 1 / k. What is not in a full list is no more like it than its end, and
+ * what a hundred products are alike says nothing about one of them. */
 static void add_content(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
                         kd_blend_space *w)
 {
@@ -76,6 +78,7 @@ static void add_content(const kd_state *s, const kd_blend_options *o, const kd_s
         uint32_t n_list;
         const kd_alike *list = kd_content_list(s->content, subject->items[k], &n_list);
         double weight = o->content / (k + 1) / all;
+        double end = n_list < s->content->opt.neighbours ? 0 : list[n_list - 1].likeness;
         for (uint32_t j = 0; j < n_list; j++) {
             __builtin_prefetch(&s->content->gen[list[j].item]);
             __builtin_prefetch(&w->mark[list[j].item], 1);
@@ -84,7 +87,7 @@ static void add_content(const kd_state *s, const kd_blend_options *o, const kd_s
             if (!kd_content_is_current(s->content, &list[j]))
                 continue;
             kd_candidate *c = candidate_of(w, list[j].item);
-            double gain = weight * list[j].likeness;
+            double gain = weight * (list[j].likeness - end);
             c->content += gain;
             if (gain > c->gain) {
                 c->gain = gain;

@@ -5,7 +5,7 @@
  *   together    weight * share of the recent shoppers of the subject's newest item that took the
  *               item near it in time
  *   content     weight * mean likeness to the subject's newest items, by their lists of similar
- *               products; the k-th newest counts 1 / k
+ *               products, beyond the likeness at the list's end; the k-th newest counts 1 / k
  *   popularity  weight * share of the shoppers that one would expect to have it (trend.h); the
  *               weight falls with the subject's own items
  *   rule        what the shop's factors add or take (rules.h)

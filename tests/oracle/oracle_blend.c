@@ -123,6 +123,19 @@ static bool is_listed(const oracle_blend *b, double (*likeness)[64], int i, int 
     return before < b->opt->content_neighbours;
 }
 
+/* The likeness of the last one in the list of i; 0 if the list is not full. */
+static double end_of(const oracle_blend *b, double (*likeness)[64], int i)
+{
+    int n = 0;
+    double end = 1;
+    for (int j = 0; j < b->n_items; j++)
+        if (is_listed(b, likeness, i, j)) {
+            n++;
+            end = likeness[i][j] < end ? likeness[i][j] : end;
+        }
+    return n < b->opt->content_neighbours ? 0 : end;
+}
+
 static void add_content(const oracle_blend *b, double (*likeness)[64], row *rows)
 {
     int n = b->n_own < b->opt->content_items ? b->n_own : b->opt->content_items;
@@ -133,7 +146,8 @@ static void add_content(const oracle_blend *b, double (*likeness)[64], row *rows
         for (int j = 0; j < b->n_items; j++)
             if (is_listed(b, likeness, b->own[k], j))
                 rows[j].part[ORACLE_CONTENT] +=
-                    b->opt->content / (k + 1) / all * likeness[b->own[k]][j];
+                    b->opt->content / (k + 1) / all *
+                    (likeness[b->own[k]][j] - end_of(b, likeness, b->own[k]));
 }
 
 static void add_together(const oracle_blend *b, row *rows)
