@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/clock.h"
+
 const int kd_kafka_compacted[KD_KAFKA_COMPACTED] = {KD_OUT_UPDATE, KD_OUT_SIMILAR, KD_OUT_NEEDS};
 
 kd_schema_id kd_kafka_out_schema(int type)
@@ -85,6 +87,22 @@ kd_rc kd_kafka_out_conf(const kd_kafka_sink_options *o, const char *const (*last
     else
         rd_kafka_conf_destroy(conf);
     return rc;
+}
+
+void kd_kafka_out_look(rd_kafka_t *rk, char *const names[KD_KAFKA_OUT_TYPES], int timeout_ms)
+{
+    int64_t until = kd_clock_mono_ms() + timeout_ms;
+    for (int t = 0; t < KD_KAFKA_OUT_TYPES; t++) {
+        int64_t left = until - kd_clock_mono_ms();
+        rd_kafka_topic_t *topic = names[t] == NULL ? NULL : rd_kafka_topic_new(rk, names[t], NULL);
+        const struct rd_kafka_metadata *md = NULL;
+        if (topic == NULL)
+            continue;
+        if (left > 0 &&
+            rd_kafka_metadata(rk, 0, topic, &md, (int)left) == RD_KAFKA_RESP_ERR_NO_ERROR)
+            rd_kafka_metadata_destroy(md);
+        rd_kafka_topic_destroy(topic); /* its partitions keep it */
+    }
 }
 
 kd_rc kd_kafka_out_producer(rd_kafka_conf_t *conf, rd_kafka_t **out, kd_err *err)

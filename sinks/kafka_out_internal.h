@@ -23,6 +23,9 @@ kd_str kd_kafka_out_key(const kd_out *out);
  * too. The caller's, for kd_kafka_out_producer. */
 KD_CHECK kd_rc kd_kafka_out_conf(const kd_kafka_sink_options *o, const char *const (*last)[2],
                                  rd_kafka_conf_t **out, kd_err *err);
+/* Learns of the topics before the first output: one for a topic that is not known yet waits for up
+ * to a second, librdkafka's next look. What is not learned in `timeout_ms` is looked for then. */
+void kd_kafka_out_look(rd_kafka_t *rk, char *const names[KD_KAFKA_OUT_TYPES], int timeout_ms);
 /* Takes the configuration, whatever comes of it. */
 KD_CHECK kd_rc kd_kafka_out_producer(rd_kafka_conf_t *conf, rd_kafka_t **out, kd_err *err);
 

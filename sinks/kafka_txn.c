@@ -225,6 +225,7 @@ static kd_rc job_renew(void *arg, kd_err *err)
         if (is_cancelled(k))
             return kd_fail(err, KD_RETRY, "%s", k->why.msg);
     }
+    kd_kafka_out_look(k->rk, k->name, CALL_MS);
     k->outcome = LOST;
     return KD_OK;
 }
@@ -487,6 +488,7 @@ static kd_rc start(kd_sink *s, kd_err *err)
     bool is_retriable = e != NULL && rd_kafka_error_is_retriable(e);
     if (move_of(k, e) != GO_ON)
         return kd_fail(err, is_retriable ? KD_RETRY : KD_EIO, "%s", k->why.msg);
+    kd_kafka_out_look(k->rk, k->name, CALL_MS);
     return begin(k, err);
 }
 
