@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 BIN = os.environ["KINDRED_BIN"]
@@ -208,6 +209,46 @@ class World:
             if i.process.poll() is None:
                 i.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Reader:
+    """Follows the recommendations as a read-committed reader sees them: rows of (when the event was
+    made, when its update was there, trigger), times in ms."""
+
+    def __init__(self, world):
+        self.rows = []
+        self.process = subprocess.Popen(
+            ["kcat", "-b", BROKERS, "-C", "-t", world.topic("recommendations"), "-o", "beginning", "-q",
+             "-u", "-f", "%S %s", "-X", "isolation.level=read_committed", "-X", "fetch.wait.max.ms=10"],
+            stdout=subprocess.PIPE)
+        world.instances.append(self)
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        out = self.process.stdout
+        while True:
+            size = b""
+            while not size.endswith(b" "):
+                byte = out.read(1)
+                if not byte:
+                    return
+                size += byte
+            value = out.read(int(size))
+            _, at = read_str(value, 10)
+            made, _ = read_long(value, at)
+            self.rows.append((made, time.time() * 1000, trigger(value)))
+
+    def said(self):
+        return f"a reader of {len(self.rows)} updates"
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(timeout=LIMIT_S)
+
+    def slowest(self, since, until):
+        """The longest wait, in ms, of an event made between the two (s since 1970); -1: there is none."""
+        return max([round(there - made) for made, there, _ in self.rows
+                    if since * 1000 <= made < until * 1000], default=-1)
 
 
 def kindred(*args, code=0):

@@ -4,6 +4,7 @@ orderly restarts, kill -9 at random and between sending the offsets and the comm
 transactions, and instances that come and go; a take-over does not wait for a dead one's transaction."""
 
 import re
+import threading
 import time
 
 import stream
@@ -69,14 +70,18 @@ def test_one_of_two_is_killed_under_load(world):
     """Also within a transaction; the other one takes over, and nobody waits for the timeout."""
     a = world.run("a", env={"KINDRED_FAULT": "txn.before-commit:6"}, **EXACTLY).joined()
     b = world.run("b", **EXACTLY).joined()
+    reader, died = stream.Reader(world), []
+    watch = threading.Thread(target=lambda: died.append(a.process.wait() and time.time()), daemon=True)
+    watch.start()
     until = time.monotonic() + stream.LIMIT_S
     while a.process.poll() is None:
         world.produce(60)
         assert time.monotonic() < until, a.said()
-    dead = time.monotonic()
+    watch.join()
     world.produce(60)
     world.all_answered()
-    took = time.monotonic() - dead
+    wait_for("the reader", lambda: len(reader.rows), lambda n: n == world.sent)
+    took = max(there for _, there, _ in reader.rows) / 1000 - died[0]
     print(f"all answered {took:.1f} s after the kill, session timeout {stream.SESSION_MS / 1000} s",
           end=" ", flush=True)
     assert "its transaction is ended" in b.said(), b.said()
