@@ -53,7 +53,7 @@ typedef struct kafka_source {
     size_t n_held, cap_held;
     kd_arena *arena;
     bool events_paused, is_subscribed, is_member, is_away, is_full, is_full_paused;
-    int64_t full_since_ms;
+    int64_t full_since_ms, woken_ms;
     int64_t n_records, n_to_answer;
     kd_catchup catchup; /* until it is subscribed */
     kd_err fatal;       /* set by a callback, given by the next call */
