@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "consumers/kafka_conf_internal.h"
+#include "consumers/kafka_diagnose.h"
 
 enum {
     BATCH = 256,
@@ -47,7 +48,9 @@ typedef struct range_source {
     kd_arena *arena;   /* tag lists of what was handed out */
     kd_arena *scratch; /* of a head */
     int64_t n_records, n_total;
-    int64_t heard_ms; /* when the brokers last sent something */
+    int64_t heard_ms;              /* when the brokers last sent something */
+    const kd_property *properties; /* borrowed */
+    size_t n_properties;
 } range_source;
 
 /* -- start --------------------------------------------------------------------------------------
@@ -146,7 +149,11 @@ static kd_rc find_range(range_source *k, part *p, kd_err *err)
 static kd_rc start(kd_source *s, kd_err *err)
 {
     range_source *k = (range_source *)s;
-    KD_TRY(find_parts(k, err));
+    kd_rc rc = find_parts(k, err);
+    if (rc != KD_OK) {
+        kd_kafka_diagnose(k->properties, k->n_properties, err);
+        return rc;
+    }
     for (int i = 0; i < k->n_parts; i++)
         KD_TRY(find_range(k, &k->parts[i], err));
     for (int i = 0; i < k->n_parts; i++) {
@@ -364,6 +371,8 @@ kd_rc kd_kafka_range_source_new(const kd_kafka_range_options *o, kd_source **out
     k->codec = o->codec;
     k->from = o->from;
     k->to = o->to;
+    k->properties = o->properties;
+    k->n_properties = o->n_properties;
     k->begin = o->begin;
     k->n_begin = o->n_begin;
     k->arena = kd_arena_new(0);

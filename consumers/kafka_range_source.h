@@ -21,7 +21,8 @@
 
 typedef struct kd_kafka_range_options {
     const char *topic[KD_RECORD_TYPES]; /* by kd_record_type; NULL or "" = not read */
-    const kd_property *properties;      /* librdkafka's; bootstrap.servers among them */
+    const kd_property
+        *properties; /* librdkafka's; bootstrap.servers among them. Borrowed till close */
     size_t n_properties;
     kd_codec *codec;            /* borrowed while the source lives */
     kd_ms from, to;             /* KD_MS_NONE = the oldest record, the end */
