@@ -43,7 +43,7 @@ kd_rc kd_into_topics_open(kd_into_topics *x, const kd_config *c, const volatile 
     KD_TRY(kd_live_codec(c, &x->codec, err));
     x->options.codec = x->codec;
     KD_TRY(kd_kafka_admin_new(c->kafka, c->n_kafka, &x->admin, err));
-    return kd_live_patiently(connect_producer, x, &notice, stop, err);
+    return kd_live_patiently(connect_producer, x, c->kafka, c->n_kafka, &notice, stop, err);
 }
 
 typedef struct question {
@@ -78,7 +78,8 @@ static kd_rc check_retention(kd_into_topics *x, const kd_record *r, kd_err *err)
     const int64_t *retention = &x->retention_ms[r->type];
     if (*retention == INT64_MIN) {
         question q = {x, r->type};
-        KD_TRY(kd_live_patiently(ask_retention, &q, &notice, x->stop, err));
+        KD_TRY(kd_live_patiently(ask_retention, &q, x->options.properties, x->options.n_properties,
+                                 &notice, x->stop, err));
     }
     if (*retention < 0 || r->time >= x->now - *retention)
         return KD_OK;

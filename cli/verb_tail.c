@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "cli/files.h"
+#include "consumers/kafka_diagnose.h"
 #include "consumers/kafka_tail.h"
 #include "schemas/json.h"
 #include "sinks/sinks.h"
@@ -119,9 +120,12 @@ static kd_rc read_topic(tail *t, const kd_flag *flags, const char *topic, kd_err
                              from != NULL ? strcmp(from, "beginning") == 0 : until_end};
     kd_tail *consumer = NULL;
     KD_TRY(kd_live_codec(c, &t->codec, err));
-    KD_TRY(kd_tail_new(&o, &consumer, err));
+    kd_rc rc = kd_tail_new(&o, &consumer, err);
+    if (rc != KD_OK) {
+        kd_kafka_diagnose(c->kafka, c->n_kafka, err);
+        return rc;
+    }
     const volatile int *stop = kd_stop_on_signals();
-    kd_rc rc = KD_OK;
     while (*stop == 0 && (t->max < 0 || t->n < t->max)) {
         rc = kd_tail_poll(consumer, 100, each, t, err);
         fflush(stdout);

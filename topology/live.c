@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "consumers/kafka_admin.h"
+#include "consumers/kafka_diagnose.h"
 #include "consumers/kafka_source.h"
 #include "sinks/kafka_txn.h"
 
@@ -192,7 +193,7 @@ static kd_rc restore(kd_live *x, const kd_config *c, kd_run_options *o, kd_err *
 kd_rc kd_live_open(kd_live *x, const kd_config *c, const kd_run_options *o, kd_err *err)
 {
     const kd_opt_values *v = &c->values;
-    *x = (kd_live){0};
+    *x = (kd_live){.kafka = c->kafka, .n_kafka = c->n_kafka};
     kd_pipeline_options po = kd_config_pipeline(v);
     po.drain = true;
     kd_run_options ro = *o;
@@ -235,8 +236,9 @@ static void wait_ms(int64_t ms)
     nanosleep(&t, NULL);
 }
 
-kd_rc kd_live_patiently(kd_rc (*call)(void *arg, kd_err *err), void *arg, const kd_run_options *o,
-                        const volatile int *stop, kd_err *err)
+kd_rc kd_live_patiently(kd_rc (*call)(void *arg, kd_err *err), void *arg, const kd_property *kafka,
+                        size_t n_kafka, const kd_run_options *o, const volatile int *stop,
+                        kd_err *err)
 {
     bool is_said = false;
     for (;;) {
@@ -252,6 +254,7 @@ kd_rc kd_live_patiently(kd_rc (*call)(void *arg, kd_err *err), void *arg, const 
         }
         if (!is_said && o->on_notice != NULL) {
             char text[sizeof why.msg + 32];
+            kd_kafka_diagnose(kafka, n_kafka, &why);
             snprintf(text, sizeof text, "%s; trying again", why.msg);
             o->on_notice(o->notice_arg, text);
         }
@@ -274,9 +277,9 @@ static kd_rc start_source(void *arg, kd_err *err)
 
 kd_rc kd_live_run(kd_live *x, const kd_run_options *o, const volatile int *stop, kd_err *err)
 {
-    kd_rc rc = kd_live_patiently(start_sink, x, o, stop, err);
+    kd_rc rc = kd_live_patiently(start_sink, x, x->kafka, x->n_kafka, o, stop, err);
     if (rc == KD_OK)
-        rc = kd_live_patiently(start_source, x, o, stop, err);
+        rc = kd_live_patiently(start_source, x, x->kafka, x->n_kafka, o, stop, err);
     if (rc == KD_RETRY) { /* asked to end while it waited: nothing was taken, all is in order */
         if (err != NULL)
             *err = (kd_err){0};

@@ -15,6 +15,8 @@ typedef struct kd_live {
     kd_snapshots *snapshots; /* NULL = none are kept */
     kd_restored restored;
     const char *transactional_id; /* in arena; NULL = at least once */
+    const kd_property *kafka;     /* [n_kafka] borrowed: the configuration's */
+    size_t n_kafka;
     kd_codec *codec;
     kd_source *source;
     kd_recommender *rec;
@@ -27,9 +29,10 @@ typedef struct kd_live {
 KD_CHECK kd_rc kd_live_codec(const kd_config *c, kd_codec **out, kd_err *err);
 
 /* Calls again and again while it says KD_RETRY (brokers or registry may come later than this
- * process), with a notice when it begins to wait and when it is back. KD_RETRY: *stop (nullable)
- * became non-zero. */
+ * process), with a notice when it begins to wait, which says why if it is because of these
+ * properties of librdkafka's, and when it is back. KD_RETRY: *stop (nullable) became non-zero. */
 KD_CHECK kd_rc kd_live_patiently(kd_rc (*call)(void *arg, kd_err *err), void *arg,
+                                 const kd_property *kafka, size_t n_kafka,
                                  const kd_run_options *notice, const volatile int *stop,
                                  kd_err *err);
 
