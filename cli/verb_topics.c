@@ -5,6 +5,7 @@
 
 #include "cli/cli.h"
 #include "consumers/kafka_admin.h"
+#include "consumers/kafka_diagnose.h"
 #include "consumers/kafka_tail.h"
 
 static const char help[] =
@@ -22,17 +23,20 @@ typedef struct topic {
 } topic;
 
 /* Inputs are kept for ever: state is rebuilt from them, and a broker drops records that are stamped
- * in the past by their own time. Outputs keep the newest list of each shopper. */
+ * in the past by their own time. Outputs keep the newest list of each shopper, and bear the
+ * broker's time: it refuses what is stamped more than an hour ahead, by an instance whose clock
+ * went wrong. */
+#define OUTPUT_TIME "message.timestamp.type", "LogAppendTime"
 static const topic topics[] = {
     {"topics.browse", true, true, {"retention.ms", "-1"}},
     {"topics.purchase", true, true, {"retention.ms", "-1"}},
     {"topics.forget", true, true, {"retention.ms", "-1"}},
     {"topics.catalog", true, false, {"cleanup.policy", "compact", "retention.ms", "-1"}},
-    {"topics.recommendations", false, true, {"cleanup.policy", "compact"}},
-    {"topics.dead-letters", false, false, {NULL}},
-    {"topics.similar", false, true, {"cleanup.policy", "compact"}},
-    {"topics.needs", false, true, {"cleanup.policy", "compact"}},
-    {"topics.receipts", false, false, {"retention.ms", "-1"}},
+    {"topics.recommendations", false, true, {"cleanup.policy", "compact", OUTPUT_TIME}},
+    {"topics.dead-letters", false, false, {OUTPUT_TIME}},
+    {"topics.similar", false, true, {"cleanup.policy", "compact", OUTPUT_TIME}},
+    {"topics.needs", false, true, {"cleanup.policy", "compact", OUTPUT_TIME}},
+    {"topics.receipts", false, false, {"retention.ms", "-1", OUTPUT_TIME}},
 };
 enum { N_TOPICS = sizeof topics / sizeof *topics };
 
@@ -52,6 +56,15 @@ static kd_rc create(kd_kafka_admin *a, const kd_opt_values *v, int partitions, i
     return KD_OK;
 }
 
+static const char *reason(const topic *t, const char *property)
+{
+    if (t->is_input)
+        return ": older records would be dropped, and the state with them";
+    return strcmp(property, "message.timestamp.type") == 0
+               ? ": what an instance with a wrong clock publishes would be refused"
+               : "";
+}
+
 static kd_rc check_config(kd_kafka_admin *a, const topic *t, const char *name, int *n_wrong,
                           kd_err *err)
 {
@@ -60,8 +73,7 @@ static kd_rc check_config(kd_kafka_admin *a, const topic *t, const char *name, i
         KD_TRY(kd_kafka_topic_config(a, name, c[0], value, sizeof value, err));
         if (strcmp(value, c[1]) == 0)
             continue;
-        printf("%-24s %s is %s; %s is right%s\n", name, c[0], value, c[1],
-               t->is_input ? ": older records would be dropped, and the state with them" : "");
+        printf("%-24s %s is %s; %s is right%s\n", name, c[0], value, c[1], reason(t, c[0]));
         (*n_wrong)++;
     }
     return KD_OK;
@@ -165,6 +177,7 @@ static int run(const kd_common *common, const kd_flag *flags, const char *what, 
     else if (rc == KD_OK)
         rc = check(a, &common->config, &n_wrong, err);
     kd_kafka_admin_free(a);
+    kd_kafka_diagnose(common->config.kafka, common->config.n_kafka, err);
     return rc == KD_OK && n_wrong > 0 ? KD_EXIT_CHECK : (int)kd_exit_of(rc);
 }
 
