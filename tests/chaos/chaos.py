@@ -10,74 +10,21 @@ import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LIB = os.path.join(ROOT, "build", "kafka", "lib", "*")
+sys.path.insert(0, os.path.join(ROOT, "tests", "kafka"))
+from broker import Broker, free_port  # noqa: E402
+from proxy import Proxy  # noqa: E402
+
 PLANTS = ("txn.lose:3", "txn.twice:3", "source.skip:4")
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-class Broker:
-    """One KRaft node on a log of its own, which outlives the process."""
-
-    def __init__(self):
-        self.folder = tempfile.mkdtemp(prefix="kindred-chaos-broker-")
-        self.port, controller = free_port(), free_port()
-        self.conf = os.path.join(self.folder, "server.properties")
-        with open(self.conf, "w") as f:
-            f.write(f"""process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
-controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{self.port}
-log.dirs={self.folder}/data
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-group.initial.rebalance.delay.ms=0
-""")
-        subprocess.run(["java", "-Xmx128m", "-cp", LIB, "kafka.tools.StorageTool", "format", "-t",
-                        "a2luZHJlZC1jaGFvcy0wMA", "-c", self.conf], check=True, capture_output=True)
-        self.process = None
-        self.start()
-
-    def start(self):
-        log = open(os.path.join(self.folder, "broker.log"), "a")
-        self.process = subprocess.Popen(["java", "-Xms256m", "-Xmx512m", "-cp", LIB, "kafka.Kafka",
-                                         self.conf], stdout=log, stderr=log)
-        until = time.monotonic() + 90
-        while subprocess.run(["kcat", "-b", f"127.0.0.1:{self.port}", "-L", "-m", "2"],
-                             capture_output=True).returncode != 0:
-            assert self.process.poll() is None and time.monotonic() < until, "the broker does not start"
-
-    def stop(self, how):
-        self.process.send_signal(how)
-        self.process.wait(timeout=120)
-
-    def close(self):
-        if self.process.poll() is None:
-            self.stop(signal.SIGKILL)
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
 class Chaos:
-    def __init__(self, world, broker, seed, plant=None):
-        self.world, self.broker, self.plant = world, broker, plant
+    def __init__(self, world, broker, proxies, seed, plant=None):
+        self.world, self.broker, self.proxies, self.plant = world, broker, proxies, plant
         self.rng = random.Random(f"chaos {seed}")
         self.counts = collections.Counter()
         self.poison = 0
@@ -91,7 +38,8 @@ class Chaos:
     def options(self, name):
         return {"delivery": "exactly-once", "ready__lag": 5000, "epoch.max": 1,
                 "snapshot__dir": os.path.join(self.disk or self.world.folder, f"snapshots-{name}"),
-                "snapshot__interval": "1s", "kafka__reconnect.backoff.max.ms": 500}
+                "snapshot__interval": "1s", "kafka__reconnect.backoff.max.ms": 500,
+                "kafka__bootstrap.servers": f"127.0.0.1:{self.proxies[name].port}"}
 
     def start(self, name):
         env = {"KINDRED_FAULT": self.plant} if self.plant else None
@@ -135,6 +83,18 @@ class Chaos:
         self.broker.process.send_signal(signal.SIGSTOP)
         time.sleep(self.rng.random() * 5)
         self.broker.process.send_signal(signal.SIGCONT)
+
+    def do_cut_network(self):
+        """Of one instance or of all: bytes wait, or connections are reset; for a moment or for longer
+        than a session."""
+        cut = self.rng.choice((list("a"), list("b"), list("c"), list("abc")))
+        how = self.rng.choice((Proxy.stall, Proxy.cut))
+        for name in cut:
+            how(self.proxies[name])
+        self.produce()
+        time.sleep(self.rng.choice((0.3, 2, 9)))
+        for name in cut:
+            self.proxies[name].heal()
 
     def snapshots(self):
         return sorted(glob.glob(os.path.join(self.disk or self.world.folder, "snapshots-*", "20*")))
@@ -276,9 +236,9 @@ class Chaos:
         shutil.rmtree(self.world.folder, ignore_errors=True)
 
 
-def one_round(stream, broker, seed, seconds, plant=None):
+def one_round(stream, broker, proxies, seed, seconds, plant=None):
     world = stream.World(f"chaos{seed}")
-    chaos = Chaos(world, broker, seed, plant)
+    chaos = Chaos(world, broker, proxies, seed, plant)
     Chaos.stream = stream
     try:
         if plant is None:
@@ -303,20 +263,21 @@ def main():
     p.add_argument("--seed", type=int, default=7)
     p.add_argument("--prove", action="store_true", help="plant faults and expect them to be found")
     args = p.parse_args()
-    broker = Broker()
+    ports = {name: free_port() for name in "abc"}
+    proxies = {name: Proxy(port) for name, port in ports.items()}
+    broker = Broker({f"TO_{n.upper()}": ("PLAINTEXT", ports[n], proxies[n].port) for n in "abc"})
     os.environ["KINDRED_TEST_BROKERS"] = f"127.0.0.1:{broker.port}"
-    sys.path.insert(0, os.path.join(ROOT, "tests", "kafka"))
     import stream
     print(f"seed {args.seed}, broker at 127.0.0.1:{broker.port}", flush=True)
     code = 0
     try:
         if args.prove:
             for plant in PLANTS:
-                fault = one_round(stream, broker, args.seed, 8, plant)
+                fault = one_round(stream, broker, proxies, args.seed, 8, plant)
                 print(f"{plant}: {'found: ' + fault if fault else 'NOT FOUND'}", flush=True)
                 code |= fault is None
         else:
-            fault = one_round(stream, broker, args.seed, args.minutes * 60)
+            fault = one_round(stream, broker, proxies, args.seed, args.minutes * 60)
             print("nothing lost, nothing twice" if fault is None else f"WRONG: {fault}", flush=True)
             code = fault is not None
     finally:

@@ -260,12 +260,12 @@ def kindred(*args, code=0):
 def main(tests):
     """Runs the functions named test_*, each in a world of its own; a name on the command line picks."""
     print(f"seed {SEED} (KINDRED_SEED)", flush=True)
-    picked = [v for k, v in tests.items()
-              if k.startswith("test_") and (len(sys.argv) < 2 or sys.argv[1] in k)]
-    for test in picked:
+    picked = {k: v for k, v in tests.items()
+              if k.startswith("test_") and (len(sys.argv) < 2 or sys.argv[1] in k)}
+    for name, test in picked.items():
         start = time.monotonic()
-        print(f"{test.__name__} ...", end=" ", flush=True)
-        world = World(test.__name__[5:30].replace("_", "-"), getattr(test, "partitions", 4))
+        print(f"{name} ...", end=" ", flush=True)
+        world = World(name[5:30].replace("_", "-"), getattr(test, "partitions", 4))
         try:
             test(world)
         except BaseException:
