@@ -13,6 +13,9 @@ enum {
     SINGLE_HEAD = 10,
     UNKNOWN_LOOKUPS = 1000,  /* life of "no such schema" without a clock, in look-ups of it */
     UNKNOWN_LIFE_MS = 30000, /* ... and with one */
+    AWAY_MS = 1000,          /* a registry that did not answer is left alone, with a clock: at least
+                                so long, ... */
+    AWAY_TIMES = 4,          /* ... and so many times as long as the answer was waited for */
     UNKNOWN_MAX = 4096,      /* such entries kept; all go when there are more */
     TOPICS_MAX = 64,
 };
@@ -47,7 +50,9 @@ struct kd_codec {
     kd_ms (*now)(void *);
     void *now_arg;
     writer_map by_id, by_fingerprint;
-    size_t n_unknown;         /* entries of by_id without a schema */
+    size_t n_unknown; /* entries of by_id without a schema */
+    kd_ms away_until; /* the registry did not answer, and why */
+    kd_err away;
     kd_avsc *own[KD_SCHEMAS]; /* owned by by_fingerprint's writers */
     topic_schema topics[TOPICS_MAX];
     size_t n_topics;
@@ -237,13 +242,30 @@ static bool is_fresh(kd_codec *c, writer *w)
     return ++w->lookups <= UNKNOWN_LOOKUPS;
 }
 
+/* Who waits for an answer that does not come has no time for anything else. */
+static kd_rc ask_registry(kd_codec *c, uint32_t id, kd_buf *out, kd_err *err)
+{
+    kd_ms began = c->now != NULL ? c->now(c->now_arg) : 0;
+    if (c->now != NULL && began < c->away_until) {
+        *err = c->away;
+        return c->away.rc;
+    }
+    kd_rc rc = kd_registry_get(c->registry, (int32_t)id, out, err);
+    if (rc == KD_RETRY && c->now != NULL) {
+        kd_ms end = c->now(c->now_arg), pause = (end - began) * AWAY_TIMES;
+        c->away_until = end + (pause < AWAY_MS ? AWAY_MS : pause);
+        c->away = *err;
+    }
+    return rc;
+}
+
 /* Asks the registry. KD_OK gives a writer that is in by_id, with or without a schema. */
 static kd_rc fetch_writer(kd_codec *c, uint32_t id, writer **out, kd_err *err)
 {
     kd_buf text = {0};
     kd_err why = {0};
     kd_avsc *schema = NULL;
-    kd_rc rc = kd_registry_get(c->registry, (int32_t)id, &text, &why);
+    kd_rc rc = ask_registry(c, id, &text, &why);
     if (rc == KD_OK)
         rc = kd_avsc_parse(text.p, text.n, &schema, &why);
     kd_buf_dispose(&text);

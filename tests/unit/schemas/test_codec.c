@@ -194,6 +194,24 @@ static kd_rc decode_bytes(kd_codec *c, const char *p, size_t n, kd_err *err)
     return rc;
 }
 
+static void test_a_registry_that_is_away_is_left_alone(void **state)
+{
+    store *s = *state;
+    kd_ms now = 1000;
+    kd_err err;
+    kd_codec *c = open_codec(s, false, hand_moved, &now);
+    s->is_down = true;
+    uint64_t asked = kd_registry_requests(kd_codec_registry(c));
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(decode_bytes(c, "\0\0\0\0\7x", 6, &err), KD_RETRY);
+    assert_int_equal(kd_registry_requests(kd_codec_registry(c)), asked + 1);
+    s->is_down = false;
+    assert_int_equal(decode_bytes(c, "\0\0\0\0\7x", 6, &err), KD_RETRY); /* not known yet */
+    now += 1001;
+    assert_int_equal(decode_bytes(c, "\0\0\0\0\7x", 6, &err), KD_EDATA);
+    kd_codec_free(c);
+}
+
 static void test_unknown_ids_are_remembered(void **state)
 {
     store *s = *state;
@@ -320,6 +338,7 @@ int main(void)
         cmocka_unit_test(test_single_object),
         cmocka_unit_test_setup_teardown(test_confluent, start, stop),
         cmocka_unit_test_setup_teardown(test_required_and_missing, start, stop),
+        cmocka_unit_test_setup_teardown(test_a_registry_that_is_away_is_left_alone, start, stop),
         cmocka_unit_test_setup_teardown(test_unknown_ids_are_remembered, start, stop),
         cmocka_unit_test_setup_teardown(test_schemas_that_are_none, start, stop),
         cmocka_unit_test(test_framing),
