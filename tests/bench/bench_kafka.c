@@ -4,7 +4,8 @@
  *
  * raw copy      consume, produce the same bytes; and once more with messages of an update's size
  * pass-through  Kindred's source (decoded, checked), one fixed update of the pipeline's size a
- * record, Kindred's sink pipeline      source, state, a list for every event (emit: always), sink
+ * record, Kindred's sink
+ * pipeline      source, state, a list for every event (emit: always), sink
  * All read the same topics and take turns, so that what the machine does beside weighs on all
  * alike. Time runs from the first record in hand (Kindred: the first event, since its source reads
  * the whole catalogue before) to the broker's acknowledgement of the last output. Producers are
@@ -88,13 +89,29 @@ static void typical_dispose(typical *t)
     kd_arena_free(t->arena);
 }
 
+/* Seconds of the clock, and of the calling thread's processor time: what lies between is waiting,
+ * for the broker or for a core. */
+typedef struct span {
+    double wall, cpu;
+} span;
+
+static span now(void)
+{
+    return (span){bench_now(), bench_cpu_now()};
+}
+
+static span since(span began)
+{
+    return (span){bench_now() - began.wall, bench_cpu_now() - began.cpu};
+}
+
 /* Source to sink without state: the time until `n` records have been answered and acknowledged. */
-static double pass_through(const bench_shop *shop, const char *to, const kd_update *update)
+static span pass_through(const bench_shop *shop, const char *to, const kd_update *update)
 {
     kd_err err = {0};
     stream s;
     stream_open(&s, "bench-", in_topics, N_IN, to, false);
-    double began = 0;
+    span began = {0};
     kd_out out = {.type = KD_OUT_UPDATE, .update = update};
     size_t n_in_hand = 0;
     for (size_t done = s.n_dropped; done < shop->n;) {
@@ -112,7 +129,7 @@ static double pass_through(const bench_shop *shop, const char *to, const kd_upda
             continue;
         }
         bench_must(rc, &err, "next");
-        began = done == shop->n_catalog ? bench_now() : began; /* events come after the catalogue */
+        began = done == shop->n_catalog ? now() : began; /* events come after the catalogue */
         n_in_hand++;
         done++;
         while ((rc = s.sink->kind->write(s.sink, &out, &err)) == KD_AGAIN) {
@@ -121,13 +138,13 @@ static double pass_through(const bench_shop *shop, const char *to, const kd_upda
         bench_must(rc, &err, "write");
     }
     stream_flush(&s);
-    double took = bench_now() - began;
+    span took = since(began);
     stream_close(&s);
     return took;
 }
 
-static double pipeline(const bench_shop *shop, const char *to, int audience, int neighbours,
-                       int workers, kd_counts *counts)
+static span pipeline(const bench_shop *shop, const char *to, int audience, int neighbours,
+                     int workers, kd_counts *counts)
 {
     kd_err err = {0};
     kd_opt_values values;
@@ -144,11 +161,11 @@ static double pipeline(const bench_shop *shop, const char *to, int audience, int
                              .emit_always = true,
                              .max_dead_letters = 0};
     bench_must(kd_pipeline_new(&o, s.source, rec, s.sink, &p, &err), &err, "pipeline");
-    double began = 0;
+    span began = {0};
     const int64_t n = (int64_t)(shop->n - s.n_dropped);
     while (kd_pipeline_counts(p)->records < n || kd_pipeline_blocked(p)) {
         bool is_catalog = kd_pipeline_counts(p)->records <= (int64_t)shop->n_catalog;
-        began = is_catalog ? bench_now() : began;
+        began = is_catalog ? now() : began;
         kd_rc rc = kd_pipeline_step(p, &err);
         stream_poll(&s);
         if (rc == KD_AGAIN) {
@@ -158,7 +175,7 @@ static double pipeline(const bench_shop *shop, const char *to, int audience, int
         }
     }
     stream_flush(&s);
-    double took = bench_now() - began;
+    span took = since(began);
     *counts = *kd_pipeline_counts(p);
     kd_pipeline_free(p);
     stream_close(&s);
@@ -169,14 +186,16 @@ static double pipeline(const bench_shop *shop, const char *to, int audience, int
 /* One measurement into a topic of its own, which is then gone again. */
 typedef struct row {
     char bench[32], kase[64];
-    bench_numbers rates;
+    bench_numbers rates, cpus; /* events a second; microseconds of the loop's thread an event */
 } row;
 
-static void add(row *r, const char *bench, const char *kase, double rate)
+static void add(row *r, const char *bench, const char *kase, const bench_shop *shop, span took)
 {
+    const double n_events = (double)(shop->n - shop->n_catalog);
     snprintf(r->bench, sizeof r->bench, "%s", bench);
     snprintf(r->kase, sizeof r->kase, "%s", kase);
-    bench_numbers_add(&r->rates, rate);
+    bench_numbers_add(&r->rates, n_events / took.wall);
+    bench_numbers_add(&r->cpus, took.cpu / n_events * 1e6);
 }
 
 static const char *const out_topic[] = {"bench-out"};
@@ -184,18 +203,20 @@ static const char *const out_topic[] = {"bench-out"};
 static void run_raw(row *r, const bench_shop *shop, const char *kase, const void *p, size_t n)
 {
     broker_topics_create(out_topic, 1);
-    add(r, "raw copy", kase,
-        (double)shop->n / broker_raw_copy(in_topics, N_IN, out_topic[0], shop->n, p, n));
+    snprintf(r->bench, sizeof r->bench, "raw copy");
+    snprintf(r->kase, sizeof r->kase, "%s", kase);
+    bench_numbers_add(&r->rates, (double)shop->n /
+                                     broker_raw_copy(in_topics, N_IN, out_topic[0], shop->n, p, n));
     broker_topics_delete(out_topic, 1);
 }
 
 static void run_through(row *r, const bench_shop *shop, const char *kase, const kd_update *u)
 {
     broker_topics_create(out_topic, 1);
-    double took = pass_through(shop, out_topic[0], u);
+    span took = pass_through(shop, out_topic[0], u);
     fprintf(stderr, "pass-through: %lld messages out, %.3f s\n",
-            (long long)broker_count(out_topic[0]), took);
-    add(r, "pass-through", kase, (double)(shop->n - shop->n_catalog) / took);
+            (long long)broker_count(out_topic[0]), took.wall);
+    add(r, "pass-through", kase, shop, took);
     broker_topics_delete(out_topic, 1);
 }
 
@@ -206,11 +227,11 @@ static void run_pipeline(row *r, const bench_shop *shop, int audience, int neigh
              workers == 1 ? "" : "s");
     broker_topics_create(out_topic, 1);
     kd_counts c = {0};
-    double took = pipeline(shop, out_topic[0], audience, neighbours, workers, &c);
-    add(r, "pipeline", kase, (double)(shop->n - shop->n_catalog) / took);
+    span took = pipeline(shop, out_topic[0], audience, neighbours, workers, &c);
+    add(r, "pipeline", kase, shop, took);
     fprintf(stderr, "%s: %lld records in %lld epochs, %lld lists, %lld messages out, %.3f s\n",
             kase, (long long)c.records, (long long)c.epochs, (long long)c.answers,
-            (long long)broker_count(out_topic[0]), took);
+            (long long)broker_count(out_topic[0]), took.wall);
     broker_topics_delete(out_topic, 1);
 }
 
@@ -245,7 +266,11 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < n_rows; i++) {
         bench_result(rows[i].bench, rows[i].kase, "events/s", bench_quantile(&rows[i].rates, 0.5),
                      "1/s", rows[i].rates.n);
+        if (rows[i].cpus.n > 0)
+            bench_result(rows[i].bench, rows[i].kase, "of the loop's thread, an event",
+                         bench_quantile(&rows[i].cpus, 0.5), "us", rows[i].cpus.n);
         bench_numbers_dispose(&rows[i].rates);
+        bench_numbers_dispose(&rows[i].cpus);
     }
     for (int a = 0; a < 2; a++) {
         char kase[64];
