@@ -65,12 +65,11 @@ static kd_rc make_consumer(kafka_source *k, const kd_kafka_source_options *o, bo
         {"queued.min.messages", "1000000"},
         /* A small request must not wait for the acknowledgement of the one before. */
         {"socket.nagle.disable", "true"},
-        /* A fetch that waits at the end of one partition holds up the others of its broker. */
-        {"fetch.wait.max.ms", is_reader ? "50" : "500"},
+        /* A fetch that waits at the end of one partition holds up the others of its broker, and
+         * whoever goes back or resumes. */
+        {"fetch.wait.max.ms", "50"},
         /* A member that is asked to join again should not hear of it late. */
         {"heartbeat.interval.ms", is_reader ? "3000" : "200"},
-        /* Who goes back, or resumes, waits for the request that is under way. */
-        {"fetch.wait.max.ms", "100"},
     };
     const char *const fixed[][2] = {
         {"group.id", group},
