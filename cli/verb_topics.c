@@ -37,6 +37,7 @@ static const topic topics[] = {
     {"topics.similar", false, true, {"cleanup.policy", "compact", OUTPUT_TIME}},
     {"topics.needs", false, true, {"cleanup.policy", "compact", OUTPUT_TIME}},
     {"topics.receipts", false, false, {"retention.ms", "-1", OUTPUT_TIME}},
+    {"snapshot.copy.topic", false, false, {"cleanup.policy", "compact", OUTPUT_TIME}},
 };
 enum { N_TOPICS = sizeof topics / sizeof *topics };
 

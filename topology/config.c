@@ -71,6 +71,10 @@ static const kd_opt opts[] = {
      "too, "
      "so that a new machine starts from another's; instances share it. snapshot.keep and "
      "snapshot.max-age hold there, too; empty = none."},
+    {"snapshot.copy.topic", KD_OPT_STRING, "", 0, 0, NULL,
+     "Compacted topic that snapshots are copied to, for machines that share no "
+     "folder; looked into by a start that finds no snapshot in its folders. One or two instances "
+     "that write there are enough; empty = none."},
     {"schema.registry.url", KD_OPT_STRING, "", 0, 0, NULL,
      "Schema registry (Confluent API); empty = Avro single-object encoding without one."},
     {"schema.registry.basic.auth", KD_OPT_STRING, "", 0, 0, NULL,

@@ -12,6 +12,7 @@
 #include "consumers/kafka_diagnose.h"
 #include "consumers/kafka_source.h"
 #include "sinks/kafka_txn.h"
+#include "topology/snapshot_topic.h"
 
 enum { START_RETRY_MS = 500 };
 
@@ -145,6 +146,45 @@ static void renew_catalogue(kd_restored *x, const kd_config *c, const char *topi
                                     "catalogue (delete.retention.ms): reading the catalogue anew");
 }
 
+static void refuse(void *arg, const char *name, const kd_err *why)
+{
+    const kd_restore_options *o = arg;
+    char text[sizeof why->where + sizeof why->msg + 120];
+    snprintf(text, sizeof text, "snapshot %s in the topic of copies is refused: %s%s%s", name,
+             why->where, why->where[0] == '\0' ? "" : ": ", why->msg);
+    if (o->on_notice != NULL)
+        o->on_notice(o->notice_arg, text);
+}
+
+/* There is nothing in the folders: the newest of the topic comes into ours, and is loaded there. */
+static kd_rc restore_from_topic(kd_live *x, const kd_config *c, kd_restore_options *ro,
+                                const char *dir, kd_err *err)
+{
+    kd_err why = {0};
+    char text[sizeof why.msg + 300];
+    const char *name = NULL;
+    int n_refused = x->restored.n_refused;
+    kd_topic_options to = {.topic = kd_opt_str(&c->values, "snapshot.copy.topic"),
+                           .properties = c->kafka,
+                           .n_properties = c->n_kafka};
+    kd_rc rc = kd_snapshot_from_topic(&to, dir, x->arena, refuse, ro, &name, &why);
+    if (rc == KD_OK && name == NULL)
+        return KD_OK;
+    if (rc == KD_OK)
+        snprintf(text, sizeof text, "snapshot %s came from topic %.200s", name, to.topic);
+    else
+        snprintf(text, sizeof text, "no snapshot from topic %.200s: %s", to.topic, why.msg);
+    if (ro->on_notice != NULL)
+        ro->on_notice(ro->notice_arg, text);
+    if (rc != KD_OK)
+        return KD_OK; /* the log has everything, too */
+    kd_recommender_free(x->restored.rec);
+    x->restored = (kd_restored){0};
+    KD_TRY(kd_restore(ro, dir, x->arena, &x->restored, err));
+    x->restored.n_refused += n_refused;
+    return KD_OK;
+}
+
 static kd_rc restore(kd_live *x, const kd_config *c, kd_run_options *o, kd_err *err)
 {
     const kd_opt_values *v = &c->values;
@@ -159,19 +199,25 @@ static kd_rc restore(kd_live *x, const kd_config *c, kd_run_options *o, kd_err *
     x->arena = kd_arena_new(0);
     if (x->arena == NULL)
         return kd_fail(err, KD_ENOMEM, "no memory for the pipeline");
-    if (dir == NULL && given(v, "snapshot.copy.dir") != NULL)
+    const char *copy_topic = given(v, "snapshot.copy.topic");
+    if (dir == NULL && (given(v, "snapshot.copy.dir") != NULL || copy_topic != NULL))
         return kd_fail(err, KD_ECONFIG,
-                       "snapshot.copy.dir: what is copied are the snapshots in snapshot.dir, which "
-                       "is not set");
+                       "%s: what is copied are the snapshots in snapshot.dir, which is not set",
+                       copy_topic != NULL ? "snapshot.copy.topic" : "snapshot.copy.dir");
     ro.copies = given(v, "snapshot.copy.dir");
     if (dir != NULL) {
         kd_snapshot_options so = {.dir = dir,
                                   .keep = kd_opt_int(v, "snapshot.keep"),
                                   .max_age_ms = kd_opt_int(v, "snapshot.max-age"),
-                                  .copy_dir = given(v, "snapshot.copy.dir")};
+                                  .copy_dir = given(v, "snapshot.copy.dir"),
+                                  .copy_topic = copy_topic,
+                                  .properties = c->kafka,
+                                  .n_properties = c->n_kafka};
         KD_TRY(kd_snapshots_open(&so, &x->snapshots, err));
     }
     KD_TRY(kd_restore(&ro, dir, x->arena, &x->restored, err));
+    if (x->restored.name == NULL && copy_topic != NULL)
+        KD_TRY(restore_from_topic(x, c, &ro, dir, err));
     x->rec = x->restored.rec;
     if (x->restored.name != NULL) {
         char text[500];

@@ -129,8 +129,14 @@ kd_rc kd_snapshots_open(const kd_snapshot_options *o, kd_snapshots **out, kd_err
         s->dir == NULL ? kd_fail(err, KD_ENOMEM, "no memory for snapshots") : lock_folder(s, err);
     if (rc == KD_OK)
         rc = kd_helper_new(&s->helper, err);
-    if (rc == KD_OK && o->copy_dir != NULL)
-        rc = kd_copier_new(o->copy_dir, o->keep, o->max_age_ms, &s->copier, err);
+    kd_copier_options co = {.dir = o->copy_dir,
+                            .topic = o->copy_topic,
+                            .properties = o->properties,
+                            .n_properties = o->n_properties,
+                            .keep = o->keep,
+                            .max_age_ms = o->max_age_ms};
+    if (rc == KD_OK && (co.dir != NULL || co.topic != NULL))
+        rc = kd_copier_new(&co, &s->copier, err);
     if (rc != KD_OK) {
         kd_snapshots_close(s);
         return rc;

@@ -27,10 +27,13 @@ enum {
 typedef struct kd_snapshots kd_snapshots;
 
 typedef struct kd_snapshot_options {
-    const char *dir;      /* made if it is not there, its parent is */
-    int64_t keep;         /* >= 1 */
-    int64_t max_age_ms;   /* 0 = as old as they get */
-    const char *copy_dir; /* nullable: where each one is copied to (snapshot_copy.h) */
+    const char *dir;               /* made if it is not there, its parent is */
+    int64_t keep;                  /* >= 1 */
+    int64_t max_age_ms;            /* 0 = as old as they get */
+    const char *copy_dir;          /* nullable: where each one is copied to (snapshot_copy.h) */
+    const char *copy_topic;        /* nullable, the same */
+    const kd_property *properties; /* of the topic's cluster; borrowed till close */
+    size_t n_properties;
 } kd_snapshot_options;
 
 typedef struct kd_snapshot_counts {

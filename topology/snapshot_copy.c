@@ -13,6 +13,7 @@
 #include "base/fault.h"
 #include "base/helper.h"
 #include "topology/snapshot_internal.h"
+#include "topology/snapshot_topic.h"
 
 enum {
     CHUNK = 1024 * 1024,
@@ -21,7 +22,9 @@ enum {
 };
 
 struct kd_copier {
-    char *dir; /* owned */
+    char *dir, *topic; /* owned, NULL = not there */
+    kd_topic_options to;
+    kd_topic_shelf *shelf; /* the job's */
     int64_t keep, max_age_ms;
     kd_helper *helper;
     _Atomic bool is_cancelled;
@@ -145,11 +148,9 @@ static kd_rc copy(kd_copier *c, kd_arena *arena, kd_err *err)
     return rc;
 }
 
-static kd_rc job(void *arg, kd_err *err)
+static kd_rc copy_to_folder(kd_copier *c, kd_err *err)
 {
-    kd_copier *c = arg;
     kd_arena *arena = kd_arena_new(0);
-    c->is_copied = false;
     kd_rc rc = arena == NULL ? kd_fail(err, KD_ENOMEM, "no memory for a copy") : go_on(c, err);
     if (rc == KD_OK)
         rc = copy(c, arena, err);
@@ -161,18 +162,40 @@ static kd_rc job(void *arg, kd_err *err)
     return rc;
 }
 
+/* One that fails does not keep the other. */
+static kd_rc job(void *arg, kd_err *err)
+{
+    kd_copier *c = arg;
+    c->is_copied = false;
+    kd_rc rc = c->dir == NULL ? KD_OK : copy_to_folder(c, err);
+    if (c->topic == NULL || rc == KD_RETRY)
+        return rc;
+    kd_rc other =
+        kd_snapshot_to_topic(&c->to, &c->shelf, c->from, c->name, rc == KD_OK ? err : NULL);
+    c->is_copied |= other == KD_OK;
+    return rc != KD_OK || other == KD_END ? rc : other;
+}
+
 /* -- @thread loop ------------------------------------------------------------------------------ */
 
-kd_rc kd_copier_new(const char *dir, int64_t keep, int64_t max_age_ms, kd_copier **out, kd_err *err)
+kd_rc kd_copier_new(const kd_copier_options *o, kd_copier **out, kd_err *err)
 {
     kd_copier *c = calloc(1, sizeof *c);
     if (c == NULL)
         return kd_fail(err, KD_ENOMEM, "no memory for copies of snapshots");
-    c->keep = keep;
-    c->max_age_ms = max_age_ms;
-    c->dir = strdup(dir);
-    kd_rc rc = c->dir == NULL ? kd_fail(err, KD_ENOMEM, "no memory for copies of snapshots")
-                              : kd_helper_new(&c->helper, err);
+    c->keep = o->keep;
+    c->max_age_ms = o->max_age_ms;
+    c->dir = o->dir == NULL ? NULL : strdup(o->dir);
+    c->topic = o->topic == NULL ? NULL : strdup(o->topic);
+    c->to = (kd_topic_options){.topic = c->topic,
+                               .properties = o->properties,
+                               .n_properties = o->n_properties,
+                               .keep = o->keep,
+                               .max_age_ms = o->max_age_ms,
+                               .is_cancelled = &c->is_cancelled};
+    kd_rc rc = (o->dir != NULL && c->dir == NULL) || (o->topic != NULL && c->topic == NULL)
+                   ? kd_fail(err, KD_ENOMEM, "no memory for copies of snapshots")
+                   : kd_helper_new(&c->helper, err);
     if (rc != KD_OK) {
         kd_copier_free(c);
         return rc;
@@ -187,7 +210,9 @@ void kd_copier_free(kd_copier *c)
         return;
     atomic_store(&c->is_cancelled, true);
     kd_helper_free(c->helper);
+    kd_topic_shelf_free(c->shelf);
     free(c->dir);
+    free(c->topic);
     free(c);
 }
 

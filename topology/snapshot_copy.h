@@ -1,7 +1,7 @@
 /* snapshot_copy.h - snapshots copied to another folder, such as a network mount, so that a new
  * machine starts from another's.
  *
- *   snapshot.dir/NAME -> COPIES/.tmp-NAME -> COPIES/NAME
+ *   snapshot.dir/NAME -> COPIES/.tmp-NAME -> COPIES/NAME       and, or, a topic (snapshot_topic.h)
  *
  * Any number of instances copy into one folder: state is replicated, so one's snapshot is as good
  * as the other's, and names are nobody else's. A thread of its own does it, so a slow disk there
@@ -18,13 +18,20 @@
 #ifndef KD_SNAPSHOT_COPY_H
 #define KD_SNAPSHOT_COPY_H
 
-#include "base/kd.h"
+#include "base/opt.h"
 
 typedef struct kd_copier kd_copier;
 
-/* `dir` is made by the first copy, its parent is there. */
-KD_CHECK kd_rc kd_copier_new(const char *dir, int64_t keep, int64_t max_age_ms, kd_copier **out,
-                             kd_err *err);
+typedef struct kd_copier_options {
+    const char *dir;               /* nullable; made by the first copy, its parent is there */
+    const char *topic;             /* nullable; see snapshot_topic.h */
+    const kd_property *properties; /* of the topic's cluster; borrowed while the copier lives */
+    size_t n_properties;
+    int64_t keep, max_age_ms;
+} kd_copier_options;
+
+/* `dir`, `topic` or both. */
+KD_CHECK kd_rc kd_copier_new(const kd_copier_options *o, kd_copier **out, kd_err *err);
 /* Gives up a copy that is under way. NULL is allowed. */
 void kd_copier_free(kd_copier *c);
 

@@ -6,6 +6,7 @@ nothing else."""
 import os
 import re
 import shutil
+import subprocess
 import time
 
 import stream
@@ -102,6 +103,60 @@ def test_a_copy_that_hangs(world):
     a.end()
     assert "the last snapshot is not copied yet" in a.said(), a.said()
     assert time.monotonic() - began < stream.LIMIT_S
+
+
+def put(world, key, value):
+    """Where murmur2 puts it, so that it replaces what is there."""
+    subprocess.run(["kcat", "-b", stream.BROKERS, "-P", "-t", world.topic("copies"), "-k", key, "-D", "\x1e",
+                    "-X", "topic.partitioner=murmur2_random"], input=value, check=True,
+                   timeout=stream.LIMIT_S, capture_output=True)
+
+
+def chunks(world):
+    """Keys of the topic of copies that have a value: name -> parts."""
+    alive = {}
+    for key, value in world.read("copies"):
+        name, part = key.decode().split("/", 1)
+        if value is None:
+            alive.get(name, {}).pop(part, None)
+        else:
+            alive.setdefault(name, {})[part] = value
+    return {name: parts for name, parts in alive.items() if parts}
+
+
+def test_a_new_machine_starts_from_the_topic(world):
+    """No folder is shared: the newest whole snapshot of a compacted topic comes into an empty one."""
+    def options(name, **more):
+        return {"snapshot__dir": world.snapshots(name), "snapshot__interval": "1h", "snapshot__keep": 2,
+                "snapshot__copy__topic": world.topic("copies"), **more}
+    stream.kindred("topics", "create", "-c", world.config("make", snapshot__copy__topic=world.topic("copies")))
+    digests = []
+    for _ in range(4):  # from nothing, then from its own; two are kept
+        world.produce(200)
+        a = world.run("a", **options("a")).joined()
+        world.all_answered()
+        digests.append(a.end())
+        assert "1 copies of them, 0 that failed" in a.said(), a.said()
+    kept = names(world.snapshots("a"))
+    assert sorted(chunks(world)) == kept and len(kept) == 2, (sorted(chunks(world)), kept)
+    assert all(sorted(parts) == ["manifest.yaml", "state.kds/000000"] for parts in chunks(world).values())
+    b = world.run("b", **options("b")).joined()
+    assert f"snapshot {kept[-1]} came from topic {world.topic('copies')}" in b.said(), b.said()
+    assert b.end() == digests[-1] and records(b) == 0, b.said()
+    assert [n for n in os.listdir(world.snapshots("b")) if n.startswith(".tmp")] == []
+    # A piece of the newest was lost on the way: refused by name, the one before comes.
+    newest = sorted(chunks(world))[-1]
+    put(world, f"{newest}/state.kds/000000", b"torn")
+    c = world.run("c", **options("c")).joined()
+    before = sorted(chunks(world))[-2]
+    assert f"snapshot {newest} in the topic of copies is refused" in c.said(), c.said()
+    assert f"snapshot {before} came from topic" in c.said(), c.said()
+    assert c.end() == digests[-1]
+    # A topic that is not there: said at the start and for each copy, and nothing else.
+    d = world.run("d", **options("d", snapshot__copy__topic=world.topic("nowhere"))).joined()
+    assert "no snapshot from topic" in d.said(), d.said()
+    assert d.end() == digests[-1]
+    assert "no copy of snapshot" in d.said() and "0 copies of them, 1 that failed" in d.said(), d.said()
 
 
 if __name__ == "__main__":
