@@ -35,10 +35,11 @@ static uint64_t of_needs(const kd_needs *x, uint32_t term)
     return h;
 }
 
-/* The half of a hash that is kept; 0 is for nothing. */
+/* What is kept of a hash, both halves in one: an empty list's is its term alone, in the lower one. 0
+ * is for nothing. */
 static uint32_t half_of(uint64_t h)
 {
-    uint32_t half = (uint32_t)(h >> LOW);
+    uint32_t half = (uint32_t)(h >> LOW) ^ (uint32_t)h;
     return half == 0 ? 1 : half;
 }
 
