@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-enum { EVERY_MS = 5000, MINUTE_S = 60, HOUR_S = 3600 };
+enum { EVERY_MS = 5000, MINUTE_S = 60, HOUR_S = 3600, LONGEST_S = 9999 * HOUR_S };
 
 bool kd_catchup_is_due(kd_catchup *c, int64_t now_ms)
 {
@@ -30,7 +30,8 @@ void kd_catchup_text(const kd_catchup *c, int64_t done, int64_t left, int64_t no
         snprintf(out + n, (size_t)(KD_CATCHUP_TEXT - n), ", nothing came yet");
         return;
     }
-    int64_t s = (int64_t)((double)left / rate + 0.5);
+    double exact = (double)left / rate + 0.5;
+    int64_t s = exact < LONGEST_S ? (int64_t)exact : LONGEST_S;
     n += snprintf(out + n, (size_t)(KD_CATCHUP_TEXT - n), ", %.0f/s, ", rate);
     if (s >= HOUR_S)
         snprintf(out + n, (size_t)(KD_CATCHUP_TEXT - n), "%lld:%02d:%02d left",

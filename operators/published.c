@@ -35,8 +35,8 @@ static uint64_t of_needs(const kd_needs *x, uint32_t term)
     return h;
 }
 
-/* What is kept of a hash, both halves in one: an empty list's is its term alone, in the lower one. 0
- * is for nothing. */
+/* What is kept of a hash, both halves in one: an empty list's is its term alone, in the lower one.
+ * 0 is for nothing. */
 static uint32_t half_of(uint64_t h)
 {
     uint32_t half = (uint32_t)(h >> LOW) ^ (uint32_t)h;

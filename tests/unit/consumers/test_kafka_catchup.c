@@ -41,7 +41,7 @@ static void test_the_longest_fits(void **state)
     char text[KD_CATCHUP_TEXT];
     kd_catchup_text(&c, 1, INT64_MAX, INT64_C(1000000000), text);
     assert_true(strlen(text) < KD_CATCHUP_TEXT - 1);
-    assert_string_equal(text + strlen(text) - 5, " left");
+    assert_non_null(strstr(text, "9999:00:00 left")); /* which is long enough */
     kd_catchup_end_text(&c, INT64_MAX, INT64_MAX, text);
     assert_true(strlen(text) < KD_CATCHUP_TEXT - 1);
     assert_non_null(strstr(text, "joining the group"));
