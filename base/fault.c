@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 bool kd_fault_is(const char *place, int64_t n)
 {
@@ -16,6 +17,12 @@ bool kd_fault_is(const char *place, int64_t n)
     (void)n;
     return false;
 #endif
+}
+
+void kd_fault_stall(const char *place, int64_t n)
+{
+    if (kd_fault_is(place, n))
+        nanosleep(&(struct timespec){.tv_sec = 10}, NULL);
 }
 
 void kd_fault(const char *place, int64_t n)

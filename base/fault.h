@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Stands still for ten seconds at pass number n of the place. */
+void kd_fault_stall(const char *place, int64_t n);
 /* SIGKILL at pass number n of the place. */
 void kd_fault(const char *place, int64_t n);
 /* True at pass number n of the place: the test's own way to go wrong there. */

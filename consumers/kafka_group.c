@@ -19,7 +19,7 @@
 enum { OFFSETS_MS = 90000 };
 
 /* Back to `offset`: what was fetched of the partition and not handed out is dropped. */
-static void seek_back(kafka_source *k, part *p, int64_t offset)
+void kd_kafka_seek_back(kafka_source *k, part *p, int64_t offset)
 {
     const char *topic = k->topic[p->type];
     kd_kafka_window_drop(&k->window, (int)(p - k->parts));
@@ -110,7 +110,7 @@ static void answer_from(kafka_source *k, part *p, int64_t committed)
                      : k->start_latest ? p->end_at_start
                                        : p->low_at_start;
     if (p->next > p->answer_from)
-        seek_back(k, p, p->answer_from);
+        kd_kafka_seek_back(k, p, p->answer_from);
 }
 
 /* Says whose the partitions are now, before anything is answered. */

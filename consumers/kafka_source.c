@@ -343,6 +343,7 @@ static void serve(kd_source *s)
     kafka_source *k = (kafka_source *)s;
     advance(k);
     wake_member(k);
+    kd_kafka_end_waits(k);
     for (int i = 0; i < 64; i++) {
         rd_kafka_message_t *m = rd_kafka_consumer_poll(k->member, 0);
         if (m == NULL)
@@ -376,7 +377,7 @@ static bool is_short(const kafka_source *k)
 {
     for (int i = 0; i < k->n_parts; i++) {
         const part *p = &k->parts[i];
-        if (!p->is_caught_up && k->window.queue[i].n == 0 &&
+        if (!p->is_caught_up && !p->is_waiting && k->window.queue[i].n == 0 &&
             !(k->events_paused && is_event(p->type)))
             return true;
     }
@@ -511,13 +512,27 @@ static kd_rc next(kd_source *s, kd_record *out, kd_err *err)
             continue;
         }
         *out = (kd_record){0};
-        kd_rc rc = decode(k, m, p, out, err);
+        kd_err why = {0};
+        kd_rc rc = p->is_waiting ? KD_RETRY : decode(k, m, p, out, &why);
+        if (rc == KD_RETRY) { /* it is read again */
+            if (!p->is_waiting)
+                kd_kafka_wait(k, p, m->offset, &why);
+            kd_kafka_window_take(&k->window);
+            rd_kafka_message_destroy(m);
+            continue;
+        }
+        if (rc != KD_OK && err != NULL)
+            *err = why;
         if (rc != KD_OK && rc != KD_EDATA)
             return rc; /* the message stays: it is tried again */
+        if (p->wait_ms > 0)
+            kd_kafka_notice(k, "%s[%d] goes on", k->topic[p->type], p->number);
+        p->wait_ms = 0;
         if (!hold(k, m))
             return kd_fail(err, KD_ENOMEM, "no memory for a batch");
         kd_kafka_window_take(&k->window);
         k->n_records++;
+        kd_fault_stall("source.stall", k->n_records);
         k->is_away = false;
         p->next = m->offset + 1;
         return rc;

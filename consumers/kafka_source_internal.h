@@ -24,9 +24,10 @@ typedef struct part {
     int64_t low_at_start, end_at_start;
     int64_t
         settled; /* everything before it is answered and nobody else answered since; -1 = unknown */
-    int64_t marked;    /* to be committed, -1 = nothing */
-    int64_t committed; /* last given to the member */
-    bool is_owned, is_caught_up;
+    int64_t marked;                 /* to be committed, -1 = nothing */
+    int64_t committed;              /* last given to the member */
+    int64_t wait_ms, wait_until_ms; /* for the registry; 0 = it does not wait */
+    bool is_owned, is_caught_up, is_waiting;
 } part;
 
 typedef struct kafka_source {
@@ -48,13 +49,14 @@ typedef struct kafka_source {
     rd_kafka_message_t *batch[KD_KAFKA_BATCH]; /* scratch of fetch() */
     kd_kafka_window window;                    /* fetched, not handed out; by part */
     const rd_kafka_topic_t *rkt[KD_RECORD_TYPES]; /* librdkafka's own, as seen in a message */
-    int until_fetch;                              /* takes until a partition is looked for again */
-    rd_kafka_message_t **held;                    /* handed out, not released */
+    int n_waiting;
+    int until_fetch;           /* takes until a partition is looked for again */
+    rd_kafka_message_t **held; /* handed out, not released */
     size_t n_held, cap_held;
     kd_arena *arena;
     bool events_paused, is_subscribed, is_member, is_away, is_full, is_full_paused;
     int64_t full_since_ms, woken_ms;
-    int64_t n_records, n_to_answer;
+    int64_t n_records;
     kd_catchup catchup; /* until it is subscribed */
     kd_err fatal;       /* set by a callback, given by the next call */
     /* With a transactional sink only. */
@@ -72,6 +74,12 @@ typedef struct kafka_source {
 void kd_kafka_notice(const kafka_source *k, const char *fmt, ...) KD_PRINTF(2, 3);
 part *kd_kafka_part(kafka_source *k, const char *topic, int32_t number);
 
+/* kafka_wait.c: the record at `offset` cannot be read for now; looks whose time has come. */
+void kd_kafka_wait(kafka_source *k, part *p, int64_t offset, const kd_err *why);
+void kd_kafka_end_waits(kafka_source *k);
+/* kafka_group.c: reads a partition from `offset` on; what was fetched of it and not handed out is
+ * dropped. */
+void kd_kafka_seek_back(kafka_source *k, part *p, int64_t offset);
 /* kafka_group.c: the member's rebalance callback, and the source's functions about ownership. */
 void kd_kafka_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t what,
                            rd_kafka_topic_partition_list_t *list, void *opaque);
