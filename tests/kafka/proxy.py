@@ -1,4 +1,4 @@
-"""A network between one instance and the broker that can be stalled and cut.
+"""A network between an instance and a server that can be stalled and cut.
 
 Both directions of each connection go through here. While it is stalled, bytes wait (nobody is told, as
 when a cable is pulled); when it is cut, connections are reset and new ones, too, until it is healed.

@@ -265,7 +265,8 @@ def main(tests):
     for name, test in picked.items():
         start = time.monotonic()
         print(f"{name} ...", end=" ", flush=True)
-        world = World(name[5:30].replace("_", "-"), getattr(test, "partitions", 4))
+        world = World(name[5:30].replace("_", "-"), getattr(test, "partitions", 4),
+                      getattr(test, "registry", False))
         try:
             test(world)
         except BaseException:

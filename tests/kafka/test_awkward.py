@@ -5,13 +5,17 @@ partitions added, two instances with one transactional id, an instance that stoo
 too large for its topic, a registry that is gone, full and missing disks."""
 
 import glob
+import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import time
+import urllib.request
 
 import stream
+from proxy import Proxy
 from stream import kindred, wait_for
 
 KAFKA_LIB = os.path.join(os.environ["KINDRED_SOURCE"], "build", "kafka", "lib") \
@@ -142,6 +146,80 @@ def test_an_instance_that_stood_still(world):
     world.all_answered()
     a.end()
     b.end()
+
+
+def test_too_slow_for_max_poll_interval(world):
+    """The loop stands still while heartbeats go on: expelled all the same, replaced, and in again."""
+    options = {"kafka__max.poll.interval.ms": stream.SESSION_MS, "ready__lag": 1000, **EXACTLY}
+    a = world.run("a", env={"KINDRED_FAULT": "source.stall:100"}, **options).joined()
+    world.produce(60)
+    world.all_answered()
+    b = world.run("b", **options).joined()
+    world.produce(60)  # in the midst of these it stands still
+    world.all_answered()
+    a.says("joins again")
+    world.produce(60)
+    world.all_answered()
+    a.end()
+    b.end()
+
+
+def new_schema(world):
+    """Registers a BrowseEvent with one field more; its id."""
+    subject = f"{stream.REGISTRY}/subjects/{world.topic('browse')}-value/versions"
+    with urllib.request.urlopen(f"{subject}/latest") as answer:
+        schema = json.loads(json.load(answer)["schema"])
+    schema["fields"].append({"name": "colour", "type": ["null", "string"], "default": None})
+    body = json.dumps({"schema": json.dumps(schema)}).encode()
+    request = urllib.request.Request(subject, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)["id"]
+
+
+def input_places(world):
+    """(topic, partition, offset) of every event."""
+    return {(world.topic(name), *(int(x) for x in line.split()))
+            for name in ("browse", "purchase")
+            for line in subprocess.run(
+                ["kcat", "-b", stream.BROKERS, "-C", "-t", world.topic(name), "-e", "-q", "-f",
+                 "%p %o\n"], capture_output=True, text=True, timeout=stream.LIMIT_S).stdout.splitlines()}
+
+
+def test_registry_gone_while_running(world):
+    """Known schemas are read on; a record with a new one waits, and its partition with it; the other
+    partitions go on, whether the registry refuses connections or takes them and says nothing."""
+    host, path = re.match(r"http://([^/]+)(/.*)", stream.REGISTRY).groups()
+    proxy = Proxy(int(host.split(":")[1]))
+    a = world.run(schema__registry__url=f"http://127.0.0.1:{proxy.port}{path}",
+                  schema__registry__timeout="500ms", **EXACTLY).joined()
+    world.produce(60)
+    world.all_answered()
+    # One event once more, under a schema that nobody has read yet.
+    key, value = world.read("browse")[0]
+    stuck = min(p for t, p, _ in input_places(world) if t == world.topic("browse"))
+    copy = struct.pack(">bI", 0, new_schema(world)) + value[5:] + b"\0"
+    proxy.stall()
+    subprocess.run(["kcat", "-b", stream.BROKERS, "-P", "-t", world.topic("browse"), "-p", str(stuck),
+                    "-k", key.decode(), "-D", "\x1e\x1f"], input=copy, check=True,
+                   timeout=stream.LIMIT_S)
+    world.sent += 1
+    a.says("this partition waits")
+    for fault in (proxy.stall, proxy.cut, proxy.stall):
+        proxy.heal()
+        fault()
+        world.produce(60)
+        there = {x for x in input_places(world) if x[:2] != (world.topic("browse"), stuck)}
+        wait_for("the other partitions", world.triggers, lambda t: there <= set(t))
+    assert len(world.triggers()) < world.sent
+    proxy.heal()
+    world.all_answered()
+    assert "goes on" in a.said(), a.said()
+    digest = a.end()
+    assert not world.read("dead")
+    assert digest == world.run("plain", group="plain", output__start="latest").joined().end()
+
+
+test_registry_gone_while_running.registry = True
 
 
 def test_an_output_too_large_for_its_topic(world):
