@@ -257,6 +257,15 @@ def kindred(*args, code=0):
     return done
 
 
+def broker_tool(name, *args):
+    """One of the broker's own command-line tools."""
+    lib = os.path.join(os.environ["KINDRED_SOURCE"], "build", "kafka", "lib")
+    assert os.path.isdir(lib), f"no jars in {lib}: ./dev kafka up puts them there"
+    return subprocess.run(["java", "-cp", os.path.join(lib, "*"), f"org.apache.kafka.tools.{name}",
+                           "--bootstrap-server", BROKERS, *args],
+                          check=True, capture_output=True, text=True, timeout=LIMIT_S)
+
+
 def main(tests):
     """Runs the functions named test_*, each in a world of its own; a name on the command line picks."""
     print(f"seed {SEED} (KINDRED_SEED)", flush=True)

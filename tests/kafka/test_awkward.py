@@ -4,7 +4,6 @@ the broker no longer has, a snapshot newer than the log, control records at a pa
 partitions added, two instances with one transactional id, an instance that stood still, an output
 too large for its topic, a registry that is gone, full and missing disks."""
 
-import glob
 import json
 import os
 import re
@@ -16,20 +15,9 @@ import urllib.request
 
 import stream
 from proxy import Proxy
-from stream import kindred, wait_for
+from stream import broker_tool, kindred, wait_for
 
-KAFKA_LIB = os.path.join(os.environ["KINDRED_SOURCE"], "build", "kafka", "lib") \
-    if "KINDRED_SOURCE" in os.environ else ""
 EXACTLY = {"delivery": "exactly-once"}
-
-
-def broker_tool(name, *args):
-    """One of the broker's own command-line tools; None where its classes are not at hand."""
-    jars = glob.glob(os.path.join(KAFKA_LIB, "**", "*.jar"), recursive=True)
-    assert jars, f"no jars in {KAFKA_LIB}: ./dev kafka up puts them there"
-    subprocess.run(["java", "-cp", ":".join(jars), f"org.apache.kafka.tools.{name}",
-                    "--bootstrap-server", stream.BROKERS, *args],
-                   check=True, capture_output=True, timeout=stream.LIMIT_S)
 
 
 def delete_records(world, name, before):
