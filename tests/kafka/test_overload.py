@@ -18,7 +18,7 @@ LIMITS = {"kafka__queued.max.messages.kbytes": 4096, "kafka__fetch.message.max.b
 
 
 def budget(partitions):
-    """The formula of docs/performance.md, in bytes."""
+    """The formula of docs/performance.md, in bytes; nothing is caught up with here."""
     program = 64 * MIB
     waiting_in = 5 * (4096 * 1024 + partitions * 65536)
     waiting_out = 4096 * 1024 + 32 * MIB
