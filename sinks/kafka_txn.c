@@ -404,9 +404,9 @@ static kd_rc renew(kafka_txn *k, kd_err *err)
     k->renewed_ms = now;
     if (++k->n_renewals > RENEWALS)
         return kd_fail(err, KD_EIO,
-                       "%d producers in a minute ended with \"%s\": is there another instance with "
-                       "transactional.id %s?",
-                       k->n_renewals, k->why.msg, k->id);
+                       "is there another instance with transactional.id %s? %d producers in a "
+                       "minute ended with \"%s\"",
+                       k->id, k->n_renewals, k->why.msg);
     notice(k, "%s; beginning anew from what is committed", k->why.msg);
     clear(&k->batch);
     clear(&k->next);
