@@ -1,5 +1,6 @@
 #include "topology/live.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "consumers/kafka_admin.h"
 #include "consumers/kafka_diagnose.h"
 #include "consumers/kafka_source.h"
@@ -331,5 +333,10 @@ kd_rc kd_live_run(kd_live *x, const kd_run_options *o, const volatile int *stop,
             *err = (kd_err){0};
         return KD_OK;
     }
-    return rc == KD_OK ? kd_run_loop(x->run, err) : rc;
+    if (rc != KD_OK)
+        return rc;
+    if (kd_fault_is("live.stop", 1))
+        raise(SIGTERM); /* when the start no longer looks, and the loop does not yet */
+    kd_run_stop_when(x->run, stop);
+    return kd_run_loop(x->run, err);
 }

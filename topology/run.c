@@ -34,6 +34,7 @@ struct kd_run {
     uv_timer_t poll, again, commit, progress, snapshot, slice;
     uv_signal_t sigint, sigterm;
     _Atomic int stop;
+    const volatile int *stop_when; /* nullable, borrowed */
     bool is_loop_open, is_paused, is_done;
     int64_t retry_ms; /* 0: not retrying */
     kd_committer committer;
@@ -150,7 +151,10 @@ static void on_again(uv_timer_t *t)
 static void on_poll(uv_timer_t *t)
 {
     kd_run *r = t->data;
-    if (r->retry_ms == 0 && !r->is_paused)
+    bool is_asked = r->stop_when != NULL && *r->stop_when != 0;
+    if (is_asked)
+        atomic_store(&r->stop, 1);
+    if (is_asked || (r->retry_ms == 0 && !r->is_paused))
         pump(r);
     else
         serve_sink(r);
@@ -291,6 +295,11 @@ void kd_run_stop(kd_run *r)
 {
     atomic_store(&r->stop, 1);
     uv_async_send(&r->wake);
+}
+
+void kd_run_stop_when(kd_run *r, const volatile int *stop)
+{
+    r->stop_when = stop;
 }
 
 /* -- life -----------------------------------------------------------------------------------------

@@ -42,6 +42,9 @@ void kd_run_free(kd_run *r);
 KD_CHECK kd_rc kd_run_loop(kd_run *r, kd_err *err);
 /* Ends the run in order. @thread any */
 void kd_run_stop(kd_run *r);
+/* Ends the run in order when *stop is not 0, also if it was so before the loop began: a signal may
+ * come between. Borrowed until kd_run_free. */
+void kd_run_stop_when(kd_run *r, const volatile int *stop);
 
 /* Makes one, runs it, frees it. */
 KD_CHECK kd_rc kd_run_once(const kd_run_options *o, kd_pipeline *p, kd_source *source,
