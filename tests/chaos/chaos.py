@@ -61,7 +61,10 @@ class Chaos:
     def do_end(self):
         i = self.slots[self.rng.choice("abc")]
         i.process.send_signal(signal.SIGTERM)
-        i.process.wait(timeout=120)
+        try:
+            i.process.wait(timeout=120)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"does not end: {i.said()}")
 
     def do_stand_still(self):
         i = self.slots[self.rng.choice("abc")]

@@ -210,6 +210,12 @@ def test_registry_gone_while_running(world):
 test_registry_gone_while_running.registry = True
 
 
+def test_told_to_end_while_it_starts(world):
+    """SIGTERM between the start, which looks for it, and the loop, which has its own way."""
+    a = world.run(env={"KINDRED_FAULT": "live.stop:1"}, **EXACTLY)
+    assert a.process.wait(timeout=stream.LIMIT_S) == 0, a.said()
+
+
 def test_an_output_too_large_for_its_topic(world):
     """It is counted, said and left out; everything else of its transaction arrives."""
     broker_tool("TopicCommand", "--delete", "--topic", world.topic("recommendations"))
