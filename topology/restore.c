@@ -25,12 +25,11 @@ void kd_restore_text(const char *name, int64_t n, int64_t total, int64_t spent_m
                      char out[KD_RESTORE_TEXT])
 {
     double rate = (double)n * 1000 / (double)(spent_ms > 0 ? spent_ms : 1);
-    int64_t left = total > n ? total - n : 0;
+    double left = total > n ? (double)(total - n) : 0;
     snprintf(out, KD_RESTORE_TEXT,
-             "snapshot %s: %lld of %lld interactions (%d %%), %.0f/s, %lld s left", name,
-             (long long)n, (long long)total,
-             total > 0 ? (int)((double)n / (double)total * 100) : 100, rate,
-             (long long)(n > 0 ? (double)left / rate + 0.5 : 0));
+             "snapshot %s: %lld of %lld interactions (%.0f %%), %.0f/s, %.0f s left", name,
+             (long long)n, (long long)total, total > 0 ? (double)n / (double)total * 100 : 100.0,
+             rate, n > 0 ? left / rate : 0.0);
 }
 
 static void on_progress(void *arg, int64_t n)
