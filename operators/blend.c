@@ -193,7 +193,8 @@ static void weigh_popularity(const kd_state *s, const kd_blend_options *o,
     bool is_there = s->trend != NULL && s->trend->total > 0;
     double unknown = o->popularity_known / (o->popularity_known + subject->n_items);
     w->popularity = o->popularity + o->popularity_new * (unknown * unknown);
-    w->expected = is_there ? (double)s->n_postings / s->n_shoppers / (double)s->trend->total : 0;
+    w->expected =
+        is_there ? (double)s->n_postings / (s->n_shoppers + o->few) / (double)s->trend->total : 0;
 }
 
 /* The parts of an item but for diversity, and their sum in order. */
@@ -283,6 +284,12 @@ bool kd_blend_may_fill(const kd_state *s, const kd_blend_options *o, const kd_pi
     return !is_kept_out && admits(s, o, picks, n, item);
 }
 
+static void resemble(const kd_state *s, const kd_blend_options *o, uint32_t placed, kd_pick *x)
+{
+    double cost = o->diversity * kd_content_cosine(s->content, placed, x->item);
+    x->diversity = -cost < x->diversity ? -cost : x->diversity;
+}
+
 /* Greedily: each place goes to the best of the pool after what it resembles of those placed. */
 static uint32_t choose(const kd_state *s, const kd_blend_options *o, kd_blend_space *w,
                        kd_pick *picks)
@@ -311,12 +318,48 @@ static uint32_t choose(const kd_state *s, const kd_blend_options *o, kd_blend_sp
             kd_pick *x = &w->pool[k];
             if (x->item == KD_NO_SLOT)
                 continue;
-            double cost = o->diversity * kd_content_cosine(s->content, picks[n].item, x->item);
-            x->diversity = -cost < x->diversity ? -cost : x->diversity;
+            resemble(s, o, picks[n].item, x);
         }
         n++;
     }
     return n;
+}
+
+/* In the catalogue for less than new_ms, and nobody has had it. */
+static bool is_new(const kd_state *s, const kd_blend_options *o, uint32_t item)
+{
+    return s->item[item].posting.n == 0 && s->item[item].catalog != 0 &&
+           s->state_time - kd_state_catalog_time(s, item) < o->new_ms;
+}
+
+/* A full list without a new product gives its last place to the one that is most like the newest
+ * item: only what is shown can be taken. */
+static void admit_new(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
+                      const kd_usercf_space *cf, const kd_blend_space *w, kd_pick *picks,
+                      uint32_t n)
+{
+    uint32_t n_list = 0;
+    for (uint32_t k = 0; k < n; k++)
+        if (is_new(s, o, picks[k].item))
+            return;
+    const kd_alike *list = kd_content_list(s->content, subject->items[0], &n_list);
+    for (uint32_t j = 0; j < n_list; j++) {
+        uint32_t item = list[j].item;
+        if (!kd_content_is_current(s->content, &list[j]) || s->item[item].is_hidden ||
+            cf->score[item] < 0 || !is_new(s, o, item))
+            continue;
+        double part[KD_BLEND_PARTS];
+        kd_pick x = {.item = item, .score = parts_of(s, o, cf, w, item, part)};
+        if (o->diversity > 0)
+            for (uint32_t k = 0; k + 1 < n; k++)
+                resemble(s, o, picks[k].item, &x);
+        x.score += x.diversity;
+        if (x.score <= 0 || !admits(s, o, picks, n - 1, item) ||
+            !is_better(s, picks[n - 2].score, picks[n - 2].item, x.score, item))
+            continue;
+        picks[n - 1] = x;
+        return;
+    }
 }
 
 kd_rc kd_blend(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
@@ -328,7 +371,7 @@ kd_rc kd_blend(const kd_state *s, const kd_blend_options *o, const kd_subject *s
     for (uint32_t t = 0; t < cf->n_near; t++)
         sims += cf->sim[t];
     double near = cf->n_near;
-    w->share = sims > 0 ? o->usercf * (near / (near + o->usercf_few)) / sims : 0;
+    w->share = sims > 0 ? o->usercf * (near / (near + o->few)) / sims : 0;
     w->together_item = KD_NO_SLOT;
     if (s->content != NULL && o->content > 0)
         add_content(s, o, subject, w);
@@ -340,10 +383,13 @@ kd_rc kd_blend(const kd_state *s, const kd_blend_options *o, const kd_subject *s
     fill_pool(s, o, cf, w);
     if (o->diversity > 0 || o->category_max > 0) {
         *out_n = choose(s, o, w, picks);
-        return KD_OK;
+    } else {
+        memcpy(picks, w->pool, w->n_pool * sizeof *picks);
+        *out_n = w->n_pool;
     }
-    memcpy(picks, w->pool, w->n_pool * sizeof *picks);
-    *out_n = w->n_pool;
+    if (o->new_ms > 0 && *out_n == o->count && o->count >= KD_BLEND_NEW_COUNT &&
+        s->content != NULL && o->content > 0 && subject->n_items > 0)
+        admit_new(s, o, subject, cf, w, picks, *out_n);
     return KD_OK;
 }
 

@@ -18,6 +18,9 @@
  * Candidates are what neighbours voted for, what was taken together, what is like the newest items,
  * and the head of the trends (KD_TREND_TOP). Hidden and excluded items are none. Diversity and caps
  * of categories choose from the best KD_BLEND_POOL candidates for each place of the list.
+ *
+ * A full list of KD_BLEND_NEW_COUNT and more has a product that is new and that nobody has had, at
+ * its last place if nowhere else, if there is one in the list of the newest item.
  * @thread any worker: reads state, writes its space
  */
 #ifndef KD_BLEND_H
@@ -26,7 +29,7 @@
 #include "operators/rules.h"
 #include "operators/usercf_core.h"
 
-enum { KD_BLEND_POOL = 8 };
+enum { KD_BLEND_POOL = 8, KD_BLEND_NEW_COUNT = 5 };
 
 enum {
     KD_PART_USERCF,
@@ -40,7 +43,7 @@ enum {
 
 typedef struct kd_blend_options {
     double usercf, together, content, popularity, diversity; /* weights, >= 0 */
-    double usercf_few;          /* neighbours at which user-CF's weight is half */
+    double few;                 /* neighbours at which user-CF's weight is half */
     double popularity_new;      /* more of popularity's, for a subject without items */
     double popularity_known;    /* own items at which a quarter of that is left */
     uint32_t count;             /* length of a list */
@@ -48,6 +51,7 @@ typedef struct kd_blend_options {
     uint32_t together_audience; /* recent shoppers of the newest item that are looked at */
     int64_t together_within_ms;
     uint32_t category_max; /* items of one category in a list, 0 = any number */
+    int64_t new_ms;        /* how long a product is new that nobody has had, 0 = none is */
     bool has_reasons;
     const kd_rules *rules; /* borrowed; NULL = none */
 } kd_blend_options;

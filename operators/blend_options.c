@@ -54,7 +54,7 @@ kd_rc kd_blend_options_of(const kd_opt_values *v, kd_blend_options *out, double 
         .together = kd_opt_real(v, "blend.together"),
         .content = kd_opt_real(v, "blend.content"),
         .popularity = kd_opt_real(v, "blend.popularity"),
-        .usercf_few = kd_opt_real(v, "blend.usercf.few"),
+        .few = kd_opt_real(v, "blend.few"),
         .popularity_new = kd_opt_real(v, "blend.popularity.new"),
         .popularity_known = kd_opt_real(v, "blend.popularity.known"),
         .diversity = kd_opt_real(v, "blend.diversity"),
@@ -63,6 +63,7 @@ kd_rc kd_blend_options_of(const kd_opt_values *v, kd_blend_options *out, double 
         .together_audience = (uint32_t)kd_opt_int(v, "blend.together.audience"),
         .together_within_ms = kd_opt_int(v, "blend.together.within"),
         .category_max = (uint32_t)kd_opt_int(v, "recommend.category.max"),
+        .new_ms = kd_opt_int(v, "blend.new"),
         .has_reasons = kd_opt_int(v, "recommend.reasons") != 0,
     };
     return KD_OK;

@@ -56,6 +56,12 @@ static const entry_head *head_of(const kd_state *s, uint32_t i)
     return kd_slab_ptr(s->catalog_text, s->item[i].catalog);
 }
 
+kd_ms kd_state_catalog_time(const kd_state *s, uint32_t item)
+{
+    KD_ASSERT(s->item[item].catalog != 0);
+    return head_of(s, item)->time;
+}
+
 kd_digest kd_state_catalog_digest(const kd_state *s, uint32_t i)
 {
     const entry_head *h = head_of(s, i);

@@ -113,6 +113,8 @@ KD_CHECK kd_rc kd_state_interact(kd_state *s, const kd_named_event *x, kd_applie
 KD_CHECK kd_rc kd_state_forget(kd_state *s, kd_str shopper, kd_ms time, kd_ms ts, kd_applied *out,
                                kd_err *err);
 
+/* Time of the newest version of a product that is in the catalogue. */
+kd_ms kd_state_catalog_time(const kd_state *s, uint32_t item);
 /* Last writer by (time, canonical bytes). out->refused: an older version. */
 KD_CHECK kd_rc kd_state_catalog(kd_state *s, const kd_record *rec, kd_applied *out, kd_err *err);
 

@@ -153,7 +153,8 @@ static inline void world_set_blend(kd_opt_values *v, const oracle_options *o)
     world_set(v, "blend.content", "%.17g", o->content);
     world_set(v, "blend.content.items", "%d", o->content_items);
     world_set(v, "blend.popularity", "%.17g", o->popularity);
-    world_set(v, "blend.usercf.few", "%.17g", o->usercf_few);
+    world_set(v, "blend.new", "%lldms", (long long)o->new_ms);
+    world_set(v, "blend.few", "%.17g", o->few);
     world_set(v, "blend.popularity.new", "%.17g", o->popularity_new);
     world_set(v, "blend.popularity.known", "%.17g", o->popularity_known);
     world_set(v, "blend.popularity.half-life", "%lldms", (long long)o->trend_half_life_ms);

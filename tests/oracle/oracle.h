@@ -33,7 +33,8 @@ typedef struct oracle_options {
     double vote_recency, vote_after, vote_before, vote_shared;
     bool is_blended; /* the rest is the blend's */
     double usercf, together, content, popularity, diversity;
-    double popularity_new, popularity_known, usercf_few;
+    double popularity_new, popularity_known, few;
+    int64_t new_ms;
     int content_items, content_neighbours, together_audience, category_max;
     int64_t together_within_ms, trend_half_life_ms;
     const char *boosted; /* one item with this factor; NULL = none */

@@ -127,7 +127,7 @@ static bool is_listed(const oracle_blend *b, double (*likeness)[64], int i, int 
 static double end_of(const oracle_blend *b, double (*likeness)[64], int i)
 {
     int n = 0;
-    double end = 1;
+    double end = 2; /* a cosine of equals may be an ulp above 1 */
     for (int j = 0; j < b->n_items; j++)
         if (is_listed(b, likeness, i, j)) {
             n++;
@@ -191,7 +191,8 @@ static void add_popularity(const oracle_blend *b, row *rows)
     }
     double unknown = b->opt->popularity_known / (b->opt->popularity_known + b->n_own);
     double weight = b->opt->popularity + b->opt->popularity_new * (unknown * unknown);
-    double expected = total > 0 ? (double)postings / b->all_shoppers / (double)total : 0;
+    double expected =
+        total > 0 ? (double)postings / (b->all_shoppers + b->opt->few) / (double)total : 0;
     for (int i = 0; i < b->n_items; i++) {
         double share = expected * (double)trend[i];
         rows[i].part[ORACLE_POPULARITY] = weight * (share < 1 ? share : 1);
@@ -207,8 +208,8 @@ static void score_all(const oracle_blend *b, double (*likeness)[64], row *rows)
     for (int i = 0; i < b->n_items; i++) {
         double *p = rows[i].part;
         if (b->votes[i] > 0)
-            p[ORACLE_USERCF] = b->opt->usercf * (b->n_near / (b->n_near + b->opt->usercf_few)) /
-                               b->sims * b->votes[i];
+            p[ORACLE_USERCF] =
+                b->opt->usercf * (b->n_near / (b->n_near + b->opt->few)) / b->sims * b->votes[i];
         double sum =
             p[ORACLE_USERCF] + p[ORACLE_TOGETHER] + p[ORACLE_CONTENT] + p[ORACLE_POPULARITY];
         if (b->opt->boosted != NULL && strcmp(b->opt->boosted, b->item[i]) == 0)
@@ -247,6 +248,60 @@ static void cut_pool(const oracle_blend *b, row *rows)
         rows[i].is_in = rows[i].is_in && !is_cut[i];
 }
 
+static double cost_of(const oracle_blend *b, double (*likeness)[64], const int *taken, int n, int i)
+{
+    double cost = 0;
+    for (int k = 0; k < n; k++)
+        if (b->opt->diversity * likeness[taken[k]][i] > cost)
+            cost = b->opt->diversity * likeness[taken[k]][i];
+    return cost;
+}
+
+static void write_row(const oracle_blend *b, row *rows, int i, double cost, oracle_row *out)
+{
+    rows[i].is_taken = true;
+    rows[i].part[ORACLE_DIVERSITY] = -cost;
+    memset(out, 0, sizeof *out);
+    memcpy(out->id, b->item[i], strlen(b->item[i]));
+    memcpy(out->part, rows[i].part, sizeof out->part);
+    out->value = rows[i].score - cost;
+}
+
+static bool is_new(const oracle_blend *b, int i)
+{
+    const oracle_text *t = newest_of(b, i);
+    if (t == NULL || b->newest - t->time >= b->opt->new_ms)
+        return false;
+    for (int v = 0; v < b->n_shoppers; v++)
+        if (b->in[v][i])
+            return false;
+    return true;
+}
+
+/* The last place of a full list of 5 for what nobody has had and is most like the newest item. */
+static void admit_new(const oracle_blend *b, double (*likeness)[64], row *rows, const int *taken,
+                      int n, oracle_row *out)
+{
+    if (b->opt->new_ms == 0 || n < b->opt->count || n < 5 || b->opt->content == 0 || b->n_own == 0)
+        return;
+    for (int k = 0; k < n; k++)
+        if (is_new(b, taken[k]))
+            return;
+    int best = -1, own = b->own[0];
+    for (int i = 0; i < b->n_items; i++) {
+        double score = rows[i].score - cost_of(b, likeness, taken, n - 1, i);
+        if (!is_listed(b, likeness, own, i) || !is_new(b, i) || b->is_out[i] || score <= 0 ||
+            !has_room(b, taken, n - 1, i) || score > out[n - 2].value ||
+            (score == out[n - 2].value && strcmp(b->item[i], out[n - 2].id) < 0))
+            continue;
+        if (best < 0 || likeness[own][i] > likeness[own][best] ||
+            (likeness[own][i] == likeness[own][best] && strcmp(b->item[i], b->item[best]) < 0))
+            best = i;
+    }
+    if (best >= 0)
+        write_row(b, rows, best, cost_of(b, likeness, taken, n - 1, best), &out[n - 1]);
+}
+
 int oracle_blend_list(const oracle_blend *b, oracle_row *out)
 {
     doc *docs = calloc(64, sizeof *docs);
@@ -264,10 +319,7 @@ int oracle_blend_list(const oracle_blend *b, oracle_row *out)
         int best = -1;
         double best_score = 0, best_cost = 0;
         for (int i = 0; i < b->n_items; i++) {
-            double cost = 0;
-            for (int k = 0; k < n; k++)
-                if (b->opt->diversity * likeness[taken[k]][i] > cost)
-                    cost = b->opt->diversity * likeness[taken[k]][i];
+            double cost = cost_of(b, likeness, taken, n, i);
             double score = rows[i].score - cost;
             if (!rows[i].is_in || rows[i].is_taken || score <= 0 || !has_room(b, taken, n, i))
                 continue;
@@ -280,14 +332,10 @@ int oracle_blend_list(const oracle_blend *b, oracle_row *out)
         }
         if (best < 0)
             break;
-        rows[best].is_taken = true;
-        rows[best].part[ORACLE_DIVERSITY] = -best_cost;
-        memset(&out[n], 0, sizeof out[n]);
-        memcpy(out[n].id, b->item[best], strlen(b->item[best]));
-        memcpy(out[n].part, rows[best].part, sizeof out[n].part);
-        out[n].value = best_score;
+        write_row(b, rows, best, best_cost, &out[n]);
         taken[n++] = best;
     }
+    admit_new(b, likeness, rows, taken, n, out);
     free(docs);
     free(rows);
     free(likeness);
