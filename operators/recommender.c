@@ -141,7 +141,7 @@ static const kd_opt opts[] = {
      "How many of them are looked at."},
     {"blend.together.within", KD_OPT_DURATION, "1h", 0, 0, NULL,
      "How far apart in time two things may be taken together."},
-    {"blend.content", KD_OPT_REAL, "0.3", 0, 1000, NULL,
+    {"blend.content", KD_OPT_REAL, "0.2", 0, 1000, NULL,
      "Weight of the likeness to the shopper's newest items, by the catalogue's texts."},
     {"blend.content.items", KD_OPT_INT, "5", 1, 1000, NULL,
      "How many of the newest items are looked at; the k-th newest counts 1/k."},

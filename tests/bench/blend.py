@@ -4,7 +4,7 @@ reported are different questions:
 
   search   events before SPLIT (the first 60 %), of the first half of the shoppers, by a hash of their ids
   report   later   events from SPLIT on, of all shoppers
-           others  the whole log, the second half of the shoppers: in the later part hardly anybody is new any more
+           others  events before SPLIT, of the second half of the shoppers: later on hardly anybody is new any more
 
 usage: KINDRED_BIN=build/release/kindred blend.py search|report [--set NAME] [--trials N] [--seed N]
 
@@ -106,10 +106,10 @@ def search(names, trials, seed):
 def report(names):
     for name in names:
         configs = {"blend": {}} | parts_of(name)
-        for what, options, segments in (("later", ["--score-from", SETS[name][1]], SEGMENTS[:2]),
-                                        ("others", ["--score-shoppers", "2/2"], SEGMENTS[:2])):
+        for what, options in (("later", ["--score-from", SETS[name][1]]),
+                              ("others", ["--now", SETS[name][1], "--score-shoppers", "2/2"])):
             found, questions = backtest(name, configs, *options)
-            for s in segments:
+            for s in SEGMENTS[:2]:
                 print(f"{name}, {what}, {s}: {questions[s]} questions (HR@20 / MRR@20, p of the difference from the blend)")
                 for config, rates in found.items():
                     print(f"  {config:12}" + "".join(
