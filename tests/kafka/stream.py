@@ -266,6 +266,13 @@ def broker_tool(name, *args):
                           check=True, capture_output=True, text=True, timeout=LIMIT_S)
 
 
+def is_sanitized(*marks):
+    """True if the program was built with one of these in it: "__asan_init", "__tsan_init"."""
+    with open(BIN, "rb") as f:
+        program = f.read()
+    return any(mark.encode() in program for mark in marks)
+
+
 def main(tests):
     """Runs the functions named test_*, each in a world of its own; a name on the command line picks."""
     print(f"seed {SEED} (KINDRED_SEED)", flush=True)

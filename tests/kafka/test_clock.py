@@ -71,13 +71,8 @@ def test_jumps(world):
     assert len(set(digests)) == 1, digests
 
 
-def is_sanitized():
-    with open(stream.BIN, "rb") as f:
-        return b"__tsan_init" in f.read()
-
-
 if __name__ == "__main__":
-    if is_sanitized():
+    if stream.is_sanitized("__tsan_init"):
         print("skipped: ThreadSanitizer's condition variables are not the ones whose clock jumps")
         sys.exit(77)
     stream.main(globals())
