@@ -70,11 +70,35 @@ static char *put_long(char *p, int64_t x)
     return p;
 }
 
+/* Ids and words are short: they are copied in two pieces that may overlap, without a call. */
+static void copy_bytes(char *p, const char *s, size_t n)
+{
+    if (n > 16) {
+        memcpy(p, s, n);
+    } else if (n >= 8) {
+        uint64_t a, b;
+        memcpy(&a, s, sizeof a);
+        memcpy(&b, s + n - sizeof b, sizeof b);
+        memcpy(p, &a, sizeof a);
+        memcpy(p + n - sizeof b, &b, sizeof b);
+    } else if (n >= 4) {
+        uint32_t a, b;
+        memcpy(&a, s, sizeof a);
+        memcpy(&b, s + n - sizeof b, sizeof b);
+        memcpy(p, &a, sizeof a);
+        memcpy(p + n - sizeof b, &b, sizeof b);
+    } else if (n > 0) {
+        char mid = s[n / 2], last = s[n - 1];
+        p[0] = s[0];
+        p[n / 2] = mid;
+        p[n - 1] = last;
+    }
+}
+
 static char *put_bytes(char *p, const void *s, size_t n)
 {
     p = put_long(p, (int64_t)n);
-    if (n > 0)
-        memcpy(p, s, n);
+    copy_bytes(p, s, n);
     return p + n;
 }
 
@@ -246,17 +270,49 @@ static char *put_trigger(char *p, const kd_pos *pos, kd_str topic, kd_str event_
     return put_nstr(p, event_id);
 }
 
-static size_t why_room(const kd_why *w, size_t kind_len)
+/* Names of parts and kinds are a handful of constants that come again in every item: the length of
+ * the one that was last at a place is mostly the length of the next. */
+typedef struct known_name {
+    const char *p;
+    size_t n;
+} known_name;
+
+enum { KNOWN_KINDS = 8 };
+
+typedef struct known {
+    known_name part[KD_PARTS_MAX], kind[KNOWN_KINDS];
+} known;
+
+static kd_str name_of(known_name *last, const char *p)
 {
-    size_t room = kind_len + 5 * LONG_MAX_BYTES;
-    for (uint32_t i = 0; i < w->n_ids; i++)
-        room += str_room(w->ids[i]);
+    if (p != last->p)
+        *last = (known_name){p, strlen(p)};
+    return (kd_str){last->p, (uint32_t)last->n};
+}
+
+static kd_str kind_of(known *k, const kd_item *it, uint32_t i)
+{
+    return name_of(&k->kind[i % KNOWN_KINDS], it->reasons[i].kind);
+}
+
+static size_t item_room(const kd_item *it, known *k)
+{
+    KD_ASSERT(it->n_parts <= KD_PARTS_MAX);
+    size_t room = str_room(it->item_id) + DOUBLE_BYTES + 6 * LONG_MAX_BYTES;
+    for (uint32_t i = 0; i < it->n_parts; i++)
+        room += str_room(name_of(&k->part[i], it->parts[i].name)) + DOUBLE_BYTES;
+    for (uint32_t i = 0; i < it->n_reasons; i++) {
+        const kd_why *w = &it->reasons[i];
+        room += str_room(kind_of(k, it, i)) + 4 * LONG_MAX_BYTES;
+        for (uint32_t j = 0; j < w->n_ids; j++)
+            room += str_room(w->ids[j]);
+    }
     return room;
 }
 
-static char *put_why(char *p, const kd_why *w, size_t kind_len)
+static char *put_why(char *p, const kd_why *w, kd_str kind)
 {
-    p = put_bytes(p, w->kind, kind_len);
+    p = put_str(p, kind);
     if (w->n_ids > 0) {
         p = put_long(p, w->n_ids);
         for (uint32_t i = 0; i < w->n_ids; i++)
@@ -266,16 +322,9 @@ static char *put_why(char *p, const kd_why *w, size_t kind_len)
     return put_nlong(p, w->count);
 }
 
-static void encode_item(const kd_item *it, kd_buf *out)
+static void encode_item(const kd_item *it, known *k, kd_buf *out)
 {
-    kd_str names[KD_PARTS_MAX];
-    KD_ASSERT(it->n_parts <= KD_PARTS_MAX);
-    size_t room = str_room(it->item_id) + DOUBLE_BYTES + 4 * LONG_MAX_BYTES;
-    for (uint32_t i = 0; i < it->n_parts; i++) {
-        names[i] = kd_str_of(it->parts[i].name);
-        room += str_room(names[i]) + DOUBLE_BYTES;
-    }
-    char *p = kd_buf_room(out, room);
+    char *p = kd_buf_room(out, item_room(it, k));
     if (p == NULL)
         return;
     p = put_str(p, it->item_id);
@@ -283,22 +332,17 @@ static void encode_item(const kd_item *it, kd_buf *out)
     if (it->n_parts > 0) {
         p = put_long(p, it->n_parts);
         for (uint32_t i = 0; i < it->n_parts; i++) {
-            p = put_str(p, names[i]);
+            p = put_str(p, name_of(&k->part[i], it->parts[i].name));
             p = put_double(p, it->parts[i].value);
         }
     }
     p = put_long(p, 0);
-    if (it->n_reasons > 0)
+    if (it->n_reasons > 0) {
         p = put_long(p, it->n_reasons);
-    advance(out, p);
-    for (uint32_t i = 0; i < it->n_reasons; i++) {
-        size_t kind_len = strlen(it->reasons[i].kind);
-        p = kd_buf_room(out, why_room(&it->reasons[i], kind_len));
-        if (p == NULL)
-            return;
-        advance(out, put_why(p, &it->reasons[i], kind_len));
+        for (uint32_t i = 0; i < it->n_reasons; i++)
+            p = put_why(p, &it->reasons[i], kind_of(k, it, i));
     }
-    kd_buf_addc(out, 0);
+    advance(out, put_long(p, 0));
 }
 
 void kd_update_encode(const kd_update *u, kd_buf *out)
@@ -315,8 +359,9 @@ void kd_update_encode(const kd_update *u, kd_buf *out)
     if (u->n_items > 0)
         p = put_long(p, u->n_items);
     advance(out, p);
+    known k = {0};
     for (uint32_t i = 0; i < u->n_items; i++)
-        encode_item(&u->items[i], out);
+        encode_item(&u->items[i], &k, out);
     kd_buf_addc(out, 0);
 }
 
