@@ -33,6 +33,7 @@ void kd_usercf_space_dispose(kd_usercf_space *w)
     free(w->weight);
     free(w->score);
     free(w->items);
+    free(w->voters);
     free(w->excluded);
     free(w->near);
     free(w->spare);
@@ -70,6 +71,9 @@ kd_rc kd_usercf_space_fit(kd_usercf_space *w, const kd_state *s, kd_err *err)
             return kd_fail(err, KD_ENOMEM, "no memory to score %u items", s->item_cap);
         w->cap_items = cap_a;
     }
+    if (w->wants_voters &&
+        !kd_grow((void **)&w->voters, &w->cap_voters, w->cap_items, sizeof *w->voters))
+        return kd_fail(err, KD_ENOMEM, "no memory to note who votes for %u items", w->cap_items);
     return KD_OK;
 }
 
@@ -636,11 +640,32 @@ static uint32_t add_votes(const kd_state *s, const kd_usercf_options *o, const k
     return n;
 }
 
+/* The same where each interaction has weight 1 and a vote is the similarity, noting who votes. */
+static uint32_t add_noted(const kd_state *s, kd_usercf_space *w, uint32_t t, uint32_t n)
+{
+    kd_entries e = kd_entries_of(&s->hist, w->near[t].slot);
+    const double vote = w->sim[t];
+    const uint64_t voter = 1ull << t;
+    double *restrict score = w->score;
+    uint64_t *restrict voters = w->voters;
+    for (uint32_t k = kd_history_begin(&e, s->opt.history_max); k < e.n; k++) {
+        if ((e.word[k] & KD_REP) == 0)
+            continue;
+        uint32_t item = kd_word_item(e.word[k]);
+        w->items[n] = item;
+        n += score[item] == 0.0;
+        score[item] += vote;
+        voters[item] |= voter;
+    }
+    return n;
+}
+
 void kd_usercf_score(const kd_state *s, const kd_usercf_options *o, const kd_subject *subject,
                      kd_usercf_space *w)
 {
     enum { AHEAD = 4 }; /* neighbours whose histories are on their way from memory */
     uint32_t n = w->n_items;
+    w->has_voters = w->wants_voters && o->is_plain && !o->has_first && w->n_near <= 64;
     for (uint32_t t = 0; t < w->n_near; t++) {
         if (t + AHEAD < w->n_near) {
             const kd_shopper *next = &s->hist.shopper[w->near[t + AHEAD].slot];
@@ -648,7 +673,7 @@ void kd_usercf_score(const kd_state *s, const kd_usercf_options *o, const kd_sub
             __builtin_prefetch(p);
             __builtin_prefetch(p + 64);
         }
-        n = add_votes(s, o, subject, w, t, n);
+        n = w->has_voters ? add_noted(s, w, t, n) : add_votes(s, o, subject, w, t, n);
     }
     w->n_items = n;
     for (uint32_t k = 0; o->idf_score > 0 && k < n; k++)
@@ -664,6 +689,11 @@ void kd_usercf_score_of(const kd_state *s, const kd_usercf_options *o, const kd_
 
 void kd_usercf_clear(kd_usercf_space *w)
 {
+    for (uint32_t k = 0; w->has_voters && k < w->n_items; k++)
+        w->voters[w->items[k]] = 0;
+    for (uint32_t k = 0; w->has_voters && k < w->n_excluded; k++)
+        w->voters[w->excluded[k]] = 0;
+    w->has_voters = false;
     for (uint32_t k = 0; k < w->n_items; k++)
         w->score[w->items[k]] = 0.0;
     for (uint32_t k = 0; k < w->n_excluded; k++)

@@ -84,6 +84,10 @@ typedef struct kd_usercf_space {
     double *score;   /* [cap_items] zero between calls */
     uint32_t *items; /* [cap_items + 1] items with a score, in order of first touch */
     uint32_t cap_items, n_items;
+    uint64_t *voters; /* [cap_voters] has_voters: bit t = neighbour t has the item; else zero */
+    uint32_t cap_voters;
+    bool wants_voters;  /* set by the owner */
+    bool has_voters;    /* until kd_usercf_clear */
     uint32_t *excluded; /* [cap_excluded] */
     uint32_t n_excluded, cap_excluded;
     kd_near *near, *spare; /* [cap_near] */
@@ -106,6 +110,8 @@ KD_CHECK kd_rc kd_usercf_neighbours(const kd_state *s, const kd_usercf_options *
 /* Marks an item that must not be listed; before kd_usercf_score. */
 KD_CHECK kd_rc kd_usercf_exclude(kd_usercf_space *w, uint32_t item, kd_err *err);
 bool kd_usercf_is_excluded(const kd_usercf_space *w, uint32_t item);
+/* Where each interaction weighs 1 and no more than 64 neighbours vote, who votes for an item is
+ * noted on the way, if wanted. */
 void kd_usercf_score(const kd_state *s, const kd_usercf_options *o, const kd_subject *subject,
                      kd_usercf_space *w);
 /* The same from the t-th neighbour alone, before what idf_score multiplies. */
