@@ -13,6 +13,7 @@ void kd_blend_space_dispose(kd_blend_space *w)
     free(w->mark);
     free(w->candidate);
     free(w->pool);
+    free(w->about);
     kd_blend_reasons_free(w->reasons);
 }
 
@@ -24,6 +25,48 @@ void kd_blend_clear(kd_blend_space *w)
     w->n_pool = 0;
 }
 
+/* -- what will be looked at, on its way from memory ---------------------------------------------
+ */
+
+static uint32_t content_items(const kd_state *s, const kd_blend_options *o,
+                              const kd_subject *subject)
+{
+    if (s->content == NULL || o->content == 0)
+        return 0;
+    return subject->n_items < o->content_items ? subject->n_items : o->content_items;
+}
+
+static bool has_together(const kd_blend_options *o, const kd_subject *subject)
+{
+    return o->together > 0 && subject->n_items > 0;
+}
+
+void kd_blend_ahead(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
+                    int step)
+{
+    const uint32_t n = content_items(s, o, subject);
+    for (uint32_t k = 0; k < n && step == 0; k++)
+        if (subject->items[k] < s->content->cap_items)
+            __builtin_prefetch(&s->content->item[subject->items[k]]);
+    for (uint32_t k = 0; k < n && step == 1; k++) {
+        uint32_t n_list;
+        const char *list = (const char *)kd_content_list(s->content, subject->items[k], &n_list);
+        for (uint32_t b = 0; b < n_list * sizeof(kd_alike); b += 64)
+            __builtin_prefetch(list + b);
+    }
+    if (step == 0 || !has_together(o, subject))
+        return;
+    kd_run run = kd_posting_recent(s->postings, &s->item[subject->items[0]].posting, 0,
+                                   o->together_audience);
+    for (uint32_t k = 0; k < run.n; k++) {
+        enum { LINES = 4 };
+        const kd_shopper *v = &s->hist.shopper[run.slot[k]];
+        const char *p = step == 2 ? kd_slab_ptr(s->hist.blocks, v->block) : (const char *)v;
+        for (int line = 0; line < (step == 2 ? LINES : 1); line++)
+            __builtin_prefetch(p + line * 64);
+    }
+}
+
 /* -- candidates ------------------------------------------------------------------------------- */
 
 static uint32_t pool_size(const kd_blend_options *o)
@@ -33,17 +76,19 @@ static uint32_t pool_size(const kd_blend_options *o)
 
 /* Room for everything that can become a candidate; nothing after it fails. */
 static kd_rc fit(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
-                 kd_blend_space *w, kd_err *err)
+                 const kd_usercf_space *cf, kd_blend_space *w, kd_err *err)
 {
-    uint64_t most = KD_TREND_TOP;
-    uint32_t items = subject->n_items < o->content_items ? subject->n_items : o->content_items;
-    if (s->content != NULL && o->content > 0)
-        most += (uint64_t)items * s->content->opt.neighbours;
-    if (o->together > 0 && subject->n_items > 0)
+    uint64_t most = 0;
+    if (s->content != NULL)
+        most += (uint64_t)content_items(s, o, subject) * s->content->opt.neighbours;
+    if (has_together(o, subject))
         most += (uint64_t)o->together_audience * s->opt.history_max;
     most = most < s->item_cap ? most : s->item_cap;
     if (kd_grow((void **)&w->mark, &w->cap_mark, s->item_cap, sizeof *w->mark) &&
-        kd_grow((void **)&w->candidate, &w->cap_candidates, (uint32_t)most, sizeof *w->candidate) &&
+        kd_grow((void **)&w->candidate, &w->cap_candidates, (uint32_t)most + 1,
+                sizeof *w->candidate) &&
+        kd_grow((void **)&w->about, &w->cap_about, (uint32_t)most + cf->n_items + 1,
+                sizeof *w->about) &&
         kd_grow((void **)&w->pool, &w->cap_pool, pool_size(o) + 1, sizeof *w->pool))
         return KD_OK;
     return kd_fail(err, KD_ENOMEM, "no room for %llu candidates", (unsigned long long)most);
@@ -64,16 +109,10 @@ static kd_candidate *candidate_of(kd_blend_space *w, uint32_t item)
 static void add_content(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
                         kd_blend_space *w)
 {
-    uint32_t n = subject->n_items < o->content_items ? subject->n_items : o->content_items;
+    const uint32_t n = content_items(s, o, subject);
     double all = 0;
     for (uint32_t k = 0; k < n; k++)
         all += 1.0 / (k + 1);
-    for (uint32_t k = 0; k < n; k++) { /* on their way from memory, all of them */
-        uint32_t n_list;
-        const char *list = (const char *)kd_content_list(s->content, subject->items[k], &n_list);
-        for (uint32_t b = 0; b < n_list * sizeof(kd_alike); b += 64)
-            __builtin_prefetch(list + b);
-    }
     for (uint32_t k = 0; k < n; k++) {
         uint32_t n_list;
         const kd_alike *list = kd_content_list(s->content, subject->items[k], &n_list);
@@ -140,15 +179,6 @@ static void add_together(const kd_state *s, const kd_blend_options *o, const kd_
             break;
         left -= run.n;
         for (uint32_t k = run.n; k-- > 0;) { /* newest first */
-            enum { AHEAD = 4, LINES = 4 };
-            if (k >= 2 * AHEAD)
-                __builtin_prefetch(&s->hist.shopper[run.slot[k - 2 * AHEAD]]);
-            if (k >= AHEAD) {
-                uint32_t block = s->hist.shopper[run.slot[k - AHEAD]].block;
-                const char *p = kd_slab_ptr(s->hist.blocks, block);
-                for (int line = 0; line < LINES; line++)
-                    __builtin_prefetch(p + line * 64);
-            }
             if (is_self(subject, run.slot[k]))
                 continue;
             looked++;
@@ -158,22 +188,6 @@ static void add_together(const kd_state *s, const kd_blend_options *o, const kd_
     for (uint32_t k = 0; k < w->n_candidates && looked > 0; k++)
         if (w->candidate[k].n_together > 0)
             w->candidate[k].together = o->together * ((double)w->candidate[k].n_together / looked);
-}
-
-/* The head of the trends, as far as it can still come into a list. */
-static void add_popular(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
-                        kd_blend_space *w)
-{
-    if (s->trend == NULL)
-        return;
-    uint32_t alone = 0, most = o->rules == NULL ? pool_size(o) : KD_TREND_TOP;
-    for (uint32_t k = 0; k < s->trend->n_top && alone < most; k++) {
-        uint32_t item = s->trend->set[k];
-        if (cf->score[item] != 0 || s->item[item].is_hidden)
-            continue;
-        (void)candidate_of(w, item);
-        alone++;
-    }
 }
 
 /* -- scores ----------------------------------------------------------------------------------- */
@@ -215,52 +229,144 @@ static double parts_of(const kd_state *s, const kd_blend_options *o, const kd_us
     return sum + part[KD_PART_RULE];
 }
 
+/* A score that is worked out another way is within this factor of it. */
+static const double sure = 1 - 1e-9;
+
+/* What decides who comes into the pool. */
+typedef struct door {
+    const kd_state *s;
+    const uint64_t *trend; /* [n_trend] */
+    double unit, whole;    /* what a trend of 1 adds to a score, nearly; what any adds at most */
+    uint32_t n_trend, most;
+    bool asks_hidden;
+} door;
+
+static door door_of(const kd_state *s, const kd_blend_options *o, const kd_blend_space *w)
+{
+    door d = {.s = s, .most = pool_size(o), .whole = w->popularity};
+    if (s->trend == NULL)
+        return d;
+    d.unit = w->popularity * w->expected;
+    d.trend = s->trend->score;
+    d.n_trend = d.unit > 0 ? s->trend->cap_score : 0;
+    return d;
+}
+
+static double about_trend(const door *d, uint32_t item)
+{
+    double x = item < d->n_trend ? d->unit * (double)(int64_t)d->trend[item] : 0;
+    return x < d->whole ? x : d->whole;
+}
+
 static bool is_better(const kd_state *s, double score_a, uint32_t a, double score_b, uint32_t b)
 {
     return score_a != score_b ? score_a > score_b : kd_ids_cmp(&s->items, a, b) < 0;
 }
 
 static void offer(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
-                  kd_blend_space *w, uint32_t item, uint32_t most)
+                  kd_blend_space *w, uint32_t item, const door *d)
 {
     double part[KD_BLEND_PARTS], score = parts_of(s, o, cf, w, item, part);
-    uint32_t n = w->n_pool;
+    const uint32_t n = w->n_pool, most = d->most;
     kd_pick *pool = w->pool;
     if (score <= 0 ||
-        (n == most && !is_better(s, score, item, pool[n - 1].score, pool[n - 1].item)))
+        (n == most && !is_better(s, score, item, pool[n - 1].score, pool[n - 1].item)) ||
+        (d->asks_hidden && s->item[item].is_hidden))
         return;
     uint32_t at = n < most ? w->n_pool++ : n - 1;
     for (; at > 0 && is_better(s, score, item, pool[at - 1].score, pool[at - 1].item); at--)
         pool[at] = pool[at - 1];
     pool[at] = (kd_pick){.score = score, .item = item};
+    if (w->n_pool == most && o->rules == NULL)
+        w->bar = pool[most - 1].score * sure;
 }
 
-/* The best candidates into the pool: first what neighbours alone propose, then the others. Most are
- * far below the bar soon, and are not looked at further. */
+/* What each comes to, up to rounding, into about[]: first what neighbours voted for (0 if it is a
+ * candidate too), then the candidates. Without a branch, since which way one would go cannot be
+ * foreseen. */
+static void estimate(const kd_usercf_space *cf, kd_blend_space *w, const door *d)
+{
+    static const double if_marked[] = {1, 0};
+    double *about = w->about;
+    for (uint32_t k = 0; k < cf->n_items; k++) {
+        uint32_t item = cf->items[k];
+        double x = w->share * cf->score[item] + about_trend(d, item);
+        about[k] = x * if_marked[w->mark[item] != 0];
+    }
+    about += cf->n_items;
+    for (uint32_t k = 0; k < w->n_candidates; k++) {
+        const kd_candidate *c = &w->candidate[k];
+        double x = w->share * cf->score[c->item] + about_trend(d, c->item);
+        about[k] = x + c->together + c->content; /* below 0, or no number, if excluded */
+        if (d->asks_hidden && d->s->item[c->item].is_hidden)
+            about[k] = -1;
+    }
+    for (uint32_t k = 0; d->asks_hidden && k < cf->n_items; k++)
+        if (d->s->item[cf->items[k]].is_hidden)
+            w->about[k] = -1;
+}
+
+/* A number that at least `most` of about[0..n) reach, and not many more: the greatest in each of a
+ * few lanes, and of these the most-th. 0 if there are not enough lanes. */
+static double floor_of(const double *about, uint32_t n, uint32_t most)
+{
+    enum { LANES = 32 };
+    double lane[LANES] = {0}, least = INFINITY;
+    const uint32_t lanes = most <= LANES / 3 ? LANES / 2 : LANES;
+    if (most > LANES - LANES / 4)
+        return 0;
+    for (uint32_t k = 0; k < n; k += lanes)
+        for (uint32_t j = 0; j < lanes && k + j < n; j++)
+            lane[j] = about[k + j] > lane[j] ? about[k + j] : lane[j];
+    for (uint32_t j = 0; j < lanes; j++) {
+        uint32_t above = 0;
+        for (uint32_t i = 0; i < lanes; i++)
+            above += lane[i] > lane[j];
+        least = above < most && lane[j] < least ? lane[j] : least;
+    }
+    return least;
+}
+
+/* The best candidates into the pool: of all but few, what they come to is below the bar. The
+ * trends' head is gone through as long as it can reach it. */
+static void collect(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
+                    kd_blend_space *w, const door *d)
+{
+    const uint32_t n = cf->n_items + w->n_candidates;
+    estimate(cf, w, d);
+    w->n_pool = 0;
+    w->bar = o->rules == NULL ? floor_of(w->about, n, d->most) * sure : 0;
+    for (uint32_t k = 0; k < n; k++) {
+        if (!(w->about[k] >= w->bar))
+            continue;
+        uint32_t at = k - cf->n_items; /* wraps below 0 */
+        uint32_t item = k < cf->n_items ? cf->items[k] : w->candidate[at].item;
+        if (k < cf->n_items ? w->mark[item] == 0 : cf->score[item] >= 0)
+            offer(s, o, cf, w, item, d);
+    }
+    for (uint32_t k = 0; d->n_trend > 0 && k < s->trend->n_top; k++) {
+        uint32_t item = s->trend->set[k];
+        if (about_trend(d, item) < w->bar)
+            break;
+        if (cf->score[item] == 0 && w->mark[item] == 0)
+            offer(s, o, cf, w, item, d);
+    }
+}
+
+/* Hidden items are rare, and whether one is hidden is far away in memory: it is asked of those that
+ * got in, and of all only if one of them should not have. */
 static void fill_pool(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
                       kd_blend_space *w)
 {
-    uint32_t most = pool_size(o);
-    double trend =
-        s->trend == NULL || s->trend->n_top == 0 ? 0 : popularity_of(s, w, s->trend->set[0]);
-    for (uint32_t k = 0; k < cf->n_items; k++) {
-        uint32_t item = cf->items[k];
-        double votes = cf->score[item];
-        if (o->rules == NULL && w->n_pool == most &&
-            w->share * votes + trend < w->pool[most - 1].score)
-            continue;
-        if (votes > 0 && w->mark[item] == 0 && !s->item[item].is_hidden)
-            offer(s, o, cf, w, item, most);
-    }
-    for (uint32_t k = 0; k < w->n_candidates; k++) {
-        const kd_candidate *c = &w->candidate[k];
-        double votes = cf->score[c->item];
-        if (o->rules == NULL && w->n_pool == most &&
-            w->share * votes + c->together + c->content + trend < w->pool[most - 1].score)
-            continue;
-        if (votes >= 0 && !s->item[c->item].is_hidden)
-            offer(s, o, cf, w, c->item, most);
-    }
+    door d = door_of(s, o, w);
+    bool has_hidden = false;
+    collect(s, o, cf, w, &d);
+    for (uint32_t k = 0; k < w->n_pool; k++)
+        has_hidden |= s->item[w->pool[k].item].is_hidden;
+    if (!has_hidden)
+        return;
+    d.asks_hidden = true;
+    collect(s, o, cf, w, &d);
 }
 
 /* -- the choice ------------------------------------------------------------------------------- */
@@ -366,20 +472,19 @@ kd_rc kd_blend(const kd_state *s, const kd_blend_options *o, const kd_subject *s
                const kd_usercf_space *cf, kd_blend_space *w, kd_pick *picks, uint32_t *out_n,
                kd_err *err)
 {
-    KD_TRY(fit(s, o, subject, w, err));
+    KD_TRY(fit(s, o, subject, cf, w, err));
     double sims = 0;
     for (uint32_t t = 0; t < cf->n_near; t++)
         sims += cf->sim[t];
     double near = cf->n_near;
     w->share = sims > 0 ? o->usercf * (near / (near + o->few)) / sims : 0;
     w->together_item = KD_NO_SLOT;
-    if (s->content != NULL && o->content > 0)
-        add_content(s, o, subject, w);
-    if (o->together > 0 && subject->n_items > 0)
+    kd_blend_ahead(s, o, subject, 2);
+    if (has_together(o, subject))
         add_together(s, o, subject, w);
+    if (content_items(s, o, subject) > 0)
+        add_content(s, o, subject, w);
     weigh_popularity(s, o, subject, w);
-    if (w->popularity > 0)
-        add_popular(s, o, cf, w);
     fill_pool(s, o, cf, w);
     if (o->diversity > 0 || o->category_max > 0) {
         *out_n = choose(s, o, w, picks);
@@ -393,25 +498,41 @@ kd_rc kd_blend(const kd_state *s, const kd_blend_options *o, const kd_subject *s
     return KD_OK;
 }
 
+static uint32_t content_docs(const kd_state *s)
+{
+    return s->content == NULL ? 0 : s->content->tfidf->cap_docs;
+}
+
 kd_rc kd_blend_items(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
                      const kd_usercf_space *cf, kd_blend_space *w, const kd_pick *picks, uint32_t n,
                      kd_arena *arena, kd_item *out, kd_err *err)
 {
     static const char *const names[KD_BLEND_PARTS] = {"usercf",     "together", "content",
                                                       "popularity", "rule",     "diversity"};
+    const bool has_reasons = o->has_reasons && n > 0;
+    for (uint32_t k = 0; k < n; k++) { /* on their way from memory, all of them */
+        __builtin_prefetch(kd_slab_ptr(s->items.text, s->items.block[picks[k].item]));
+        if (has_reasons && w->mark[picks[k].item] != 0 && picks[k].item < content_docs(s))
+            __builtin_prefetch(kd_tfidf_vector(s->content->tfidf, picks[k].item).tf);
+    }
+    if (has_reasons)
+        KD_TRY(kd_blend_explain_begin(s, subject, cf, w, picks, n, err));
     for (uint32_t k = 0; k < n; k++) {
         double part[KD_BLEND_PARTS];
         kd_item *it = &out[k];
         (void)parts_of(s, o, cf, w, picks[k].item, part);
         part[KD_PART_DIVERSITY] = picks[k].diversity;
-        *it = (kd_item){.item_id = kd_ids_get(&s->items, picks[k].item)};
+        it->item_id = kd_ids_get(&s->items, picks[k].item);
+        it->score = 0;
+        it->n_parts = it->n_reasons = 0;
+        it->reasons = NULL;
         for (int p = 0; p < KD_BLEND_PARTS; p++)
             if (part[p] != 0) {
                 it->parts[it->n_parts++] = (kd_part){names[p], part[p]};
                 it->score += part[p];
             }
+        if (has_reasons)
+            KD_TRY(kd_blend_explain(s, subject, cf, w, k, picks[k].item, part, arena, it, err));
     }
-    if (!o->has_reasons || n == 0)
-        return KD_OK;
-    return kd_blend_explain(s, o, subject, cf, w, picks, n, arena, out, err);
+    return KD_OK;
 }

@@ -81,11 +81,19 @@ typedef struct kd_blend_space {
     double share;      /* of one unit of user-CF's score */
     double popularity; /* weight, for this subject */
     double expected;   /* share of the shoppers for one unit of trend */
+    double bar;        /* what is surely below it does not come into the pool */
+    double *about;     /* [cap_about] scores up to rounding */
+    uint32_t cap_about;
     uint32_t together_item;
     struct kd_blend_reasons *reasons;
 } kd_blend_space;
 
 void kd_blend_space_dispose(kd_blend_space *w);
+
+/* Fetches into the cache what kd_blend of this subject will look at, step 0 some work before step 1
+ * and that before the call. A matter of speed alone. */
+void kd_blend_ahead(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
+                    int step);
 
 /* The best of all, in order: picks[0..*out_n), at most o->count; after kd_usercf_score. */
 KD_CHECK kd_rc kd_blend(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,

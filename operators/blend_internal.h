@@ -6,15 +6,20 @@
 
 void kd_blend_reasons_free(struct kd_blend_reasons *r);
 
-/* Fills reasons of the items, weightiest first, for parts of a tenth of the score and more:
+/* Before the reasons of a list. */
+KD_CHECK kd_rc kd_blend_explain_begin(const kd_state *s, const kd_subject *subject,
+                                      const kd_usercf_space *cf, kd_blend_space *w,
+                                      const kd_pick *picks, uint32_t n, kd_err *err);
+/* Fills the reasons of the item at `place`, weightiest first, for parts of a tenth of its score and
+ * more:
  *   similar-shoppers  ids: the own item that most of those who voted for it have; count: voters
  *   together          ids: the newest own item; count: shoppers that took both
  *   your-item         ids: the own item it is most like
  *   matched-terms     ids: the words that make it so, at most 3
  *   popular           count: shoppers that have it */
-KD_CHECK kd_rc kd_blend_explain(const kd_state *s, const kd_blend_options *o,
-                                const kd_subject *subject, const kd_usercf_space *cf,
-                                kd_blend_space *w, const kd_pick *picks, uint32_t n,
-                                kd_arena *arena, kd_item *items, kd_err *err);
+KD_CHECK kd_rc kd_blend_explain(const kd_state *s, const kd_subject *subject,
+                                const kd_usercf_space *cf, const kd_blend_space *w, uint32_t place,
+                                uint32_t item, const double *part, kd_arena *arena, kd_item *out,
+                                kd_err *err);
 
 #endif

@@ -1,5 +1,6 @@
-/* blend_reasons.c - why an item is listed: the neighbours that voted, counted again with the own
- * items that they share; no shopper is named.   @thread any worker
+/* blend_reasons.c - why an item is listed: the neighbours that voted, with the own items that they
+ * share; no shopper is named. Who voted has been noted while votes were added (usercf_core.h);
+ * where it has not, it is counted in another pass.   @thread any worker
  */
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +8,7 @@
 #include "base/buf.h"
 #include "operators/blend_internal.h"
 
-enum { OWN = 32, TERMS = 3, MOST_REASONS = 5 };
+enum { OWN = 32, TERMS = 3, MOST_REASONS = 5, MOST_IDS = 3 + TERMS };
 /* A part below this share of the score is no reason. */
 static const double least_share = 0.1;
 enum { IS_OWN = 0x8000 }; /* role of an item: its number among the own ones, or its place + 1 */
@@ -18,6 +19,8 @@ typedef struct kd_blend_reasons {
     uint32_t *voters;        /* [cap_voters] by place in the list */
     uint16_t (*shared)[OWN]; /* [cap_shared] by place: voters that have own item x */
     uint16_t *hits;          /* [cap_hits] places that one neighbour votes for */
+    uint64_t own[OWN];       /* noted voters: of the own items, 0 = it is listed itself */
+    uint32_t n_own;
     uint32_t cap_voters, cap_shared, cap_hits;
 } kd_blend_reasons;
 
@@ -84,24 +87,61 @@ static void count_all(const kd_state *s, const kd_subject *subject, const kd_use
         r->role[picks[k].item] = 0;
 }
 
-/* The own item that most of the voters share; among equals the newest. */
-static uint32_t most_shared(const kd_subject *subject, const kd_blend_reasons *r, uint32_t place)
+static uint32_t ones(uint64_t x)
 {
-    uint32_t best = 0, n = subject->n_items < OWN ? subject->n_items : OWN;
-    for (uint32_t k = 1; k < n; k++)
-        if (r->shared[place][k] > r->shared[place][best])
+    x -= x >> 1 & 0x5555555555555555u;
+    x = (x & 0x3333333333333333u) + (x >> 2 & 0x3333333333333333u);
+    x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fu;
+    return (uint32_t)(x * 0x0101010101010101u >> 56);
+}
+
+static bool is_listed(const kd_pick *picks, uint32_t n, uint32_t item)
+{
+    bool is = false;
+    for (uint32_t k = 0; k < n; k++)
+        is |= picks[k].item == item;
+    return is;
+}
+
+/* An own item that is listed itself is no reason for another one. */
+static void find_own(const kd_subject *subject, const kd_usercf_space *cf, const kd_pick *picks,
+                     uint32_t n, kd_blend_reasons *r)
+{
+    for (uint32_t k = 0; k < r->n_own; k++) {
+        uint32_t item = subject->items[k];
+        bool is_out = kd_usercf_is_excluded(cf, item);
+        r->own[k] = !is_out && is_listed(picks, n, item) ? 0 : cf->voters[item];
+    }
+}
+
+/* The neighbours that voted for a place of the list, and the own item that most of them share:
+ * among equals the newest, KD_NO_SLOT = none. */
+static uint32_t voters_of(const kd_subject *subject, const kd_usercf_space *cf,
+                          const kd_blend_reasons *r, uint32_t place, uint32_t item,
+                          uint32_t *out_own)
+{
+    uint64_t voters = cf->has_voters ? cf->voters[item] : 0;
+    uint32_t best = KD_NO_SLOT, most = 0, all = cf->has_voters ? ones(voters) : r->voters[place];
+    for (uint32_t k = 0; k < r->n_own && most < all; k++) {
+        uint32_t n = cf->has_voters ? ones(voters & r->own[k]) : r->shared[place][k];
+        if (n > most) {
+            most = n;
             best = k;
-    return n == 0 || r->shared[place][best] == 0 ? KD_NO_SLOT : subject->items[best];
+        }
+    }
+    *out_own = best == KD_NO_SLOT ? KD_NO_SLOT : subject->items[best];
+    return all;
 }
 
 /* Where one item's reasons are collected, each with the part that it speaks for. */
 typedef struct sheet {
     kd_why why[MOST_REASONS];
     double weight[MOST_REASONS];
-    uint32_t n;
-    kd_str *id; /* room for what they name */
+    kd_str id[MOST_IDS]; /* what they name */
+    uint32_t n, n_ids;
 } sheet;
 
+/* The ids are the last n_ids of the sheet. */
 static void add(sheet *x, double weight, const char *kind, uint32_t n_ids, int64_t count)
 {
     uint32_t at = x->n++;
@@ -109,63 +149,76 @@ static void add(sheet *x, double weight, const char *kind, uint32_t n_ids, int64
         x->why[at] = x->why[at - 1];
         x->weight[at] = x->weight[at - 1];
     }
-    x->why[at] = (kd_why){.kind = kind, .ids = x->id, .n_ids = n_ids, .count = count};
+    x->why[at] =
+        (kd_why){.kind = kind, .ids = x->id + (x->n_ids - n_ids), .n_ids = n_ids, .count = count};
     x->weight[at] = weight;
-    x->id += n_ids;
-}
-
-static double part_named(const kd_item *it, const char *name)
-{
-    for (uint32_t p = 0; p < it->n_parts; p++)
-        if (strcmp(it->parts[p].name, name) == 0)
-            return it->parts[p].value;
-    return 0;
 }
 
 static void add_content(const kd_state *s, const kd_candidate *c, double weight, sheet *x)
 {
     uint32_t terms[TERMS], n = kd_content_matched(s->content, c->from, c->item, terms, TERMS);
-    x->id[0] = kd_ids_get(&s->items, c->from);
+    x->id[x->n_ids++] = kd_ids_get(&s->items, c->from);
     add(x, weight, "your-item", 1, -1);
     for (uint32_t t = 0; t < n; t++)
-        x->id[t] = kd_tfidf_word(s->content->tfidf, terms[t]);
+        x->id[x->n_ids++] = kd_tfidf_word(s->content->tfidf, terms[t]);
     if (n > 0)
         add(x, weight, "matched-terms", n, -1);
 }
 
-kd_rc kd_blend_explain(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
-                       const kd_usercf_space *cf, kd_blend_space *w, const kd_pick *picks,
-                       uint32_t n, kd_arena *arena, kd_item *items, kd_err *err)
+/* The sheet as it is published, in one piece of the arena. */
+static kd_rc copy(const sheet *x, kd_arena *arena, kd_item *out, kd_err *err)
 {
-    (void)o;
-    KD_TRY(fit(s, w, n, err));
-    count_all(s, subject, cf, picks, n, w->reasons);
-    for (uint32_t k = 0; k < n; k++) {
-        uint32_t item = picks[k].item, mark = w->mark[item];
-        const kd_candidate *c = mark == 0 ? NULL : &w->candidate[mark - 1];
-        sheet x = {.id = kd_arena_alloc(arena, (3 + TERMS) * sizeof(kd_str))};
-        kd_why *why = kd_arena_alloc(arena, MOST_REASONS * sizeof *why);
-        if (x.id == NULL || why == NULL)
-            return kd_fail(err, KD_ENOMEM, "no room for the reasons of %u items", n);
-        double usercf = part_named(&items[k], "usercf"), least = items[k].score * least_share;
-        if (usercf > 0 && usercf >= least) {
-            uint32_t own = most_shared(subject, w->reasons, k);
-            if (own != KD_NO_SLOT)
-                x.id[0] = kd_ids_get(&s->items, own);
-            add(&x, usercf, "similar-shoppers", own != KD_NO_SLOT, w->reasons->voters[k]);
-        }
-        if (c != NULL && c->together > 0 && c->together >= least) {
-            x.id[0] = kd_ids_get(&s->items, w->together_item);
-            add(&x, c->together, "together", 1, c->n_together);
-        }
-        if (c != NULL && c->content > 0 && c->content >= least)
-            add_content(s, c, c->content, &x);
-        double popularity = part_named(&items[k], "popularity");
-        if (popularity > 0 && popularity >= least)
-            add(&x, popularity, "popular", 0, s->item[item].posting.n);
-        memcpy(why, x.why, x.n * sizeof *why);
-        items[k].reasons = why;
-        items[k].n_reasons = x.n;
+    size_t whys = x->n * sizeof x->why[0], ids = x->n_ids * sizeof x->id[0];
+    kd_why *why = kd_arena_alloc(arena, whys + ids);
+    if (why == NULL)
+        return kd_fail(err, KD_ENOMEM, "no room for the reasons of an item");
+    kd_str *id = (kd_str *)(void *)((char *)why + whys);
+    for (uint32_t k = 0; k < x->n_ids; k++)
+        id[k] = x->id[k];
+    for (uint32_t k = 0; k < x->n; k++) {
+        why[k] = x->why[k];
+        why[k].ids = id + (x->why[k].ids - x->id);
     }
+    out->reasons = why;
+    out->n_reasons = x->n;
     return KD_OK;
+}
+
+kd_rc kd_blend_explain_begin(const kd_state *s, const kd_subject *subject,
+                             const kd_usercf_space *cf, kd_blend_space *w, const kd_pick *picks,
+                             uint32_t n, kd_err *err)
+{
+    KD_TRY(fit(s, w, n, err));
+    w->reasons->n_own = subject->n_items < OWN ? subject->n_items : OWN;
+    if (cf->has_voters)
+        find_own(subject, cf, picks, n, w->reasons);
+    else
+        count_all(s, subject, cf, picks, n, w->reasons);
+    return KD_OK;
+}
+
+kd_rc kd_blend_explain(const kd_state *s, const kd_subject *subject, const kd_usercf_space *cf,
+                       const kd_blend_space *w, uint32_t place, uint32_t item, const double *part,
+                       kd_arena *arena, kd_item *out, kd_err *err)
+{
+    const uint32_t mark = w->mark[item];
+    const kd_candidate *c = mark == 0 ? NULL : &w->candidate[mark - 1];
+    const double least = out->score * least_share;
+    sheet x;
+    x.n = x.n_ids = 0;
+    if (part[KD_PART_USERCF] > 0 && part[KD_PART_USERCF] >= least) {
+        uint32_t own, voters = voters_of(subject, cf, w->reasons, place, item, &own);
+        if (own != KD_NO_SLOT)
+            x.id[x.n_ids++] = kd_ids_get(&s->items, own);
+        add(&x, part[KD_PART_USERCF], "similar-shoppers", own != KD_NO_SLOT, voters);
+    }
+    if (c != NULL && c->together > 0 && c->together >= least) {
+        x.id[x.n_ids++] = kd_ids_get(&s->items, w->together_item);
+        add(&x, c->together, "together", 1, c->n_together);
+    }
+    if (c != NULL && c->content > 0 && c->content >= least)
+        add_content(s, c, c->content, &x);
+    if (part[KD_PART_POPULARITY] > 0 && part[KD_PART_POPULARITY] >= least)
+        add(&x, part[KD_PART_POPULARITY], "popular", 0, s->item[item].posting.n);
+    return copy(&x, arena, out, err);
 }

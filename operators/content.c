@@ -197,9 +197,14 @@ uint32_t kd_content_matched(const kd_content *x, uint32_t a, uint32_t b, uint32_
     enum { MOST = 8 };
     double gain[MOST];
     uint32_t n = 0;
+    uint64_t seen = 0; /* of b's terms the low bits: most terms of a are not among them */
     max = max < MOST ? max : MOST;
+    for (uint32_t j = 0; j < vb.n; j++)
+        seen |= 1ull << (vb.tf[j].term & 63);
     for (uint32_t k = 0; k < va.n; k++) {
         uint32_t term = va.tf[k].term, j = 0;
+        if ((seen >> (term & 63) & 1) == 0)
+            continue;
         while (j < vb.n && vb.tf[j].term != term) /* titles are short: no order is needed */
             j++;
         if (j == vb.n)

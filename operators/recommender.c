@@ -429,6 +429,7 @@ kd_rc kd_reader_space_new(const kd_recommender *r, kd_reader_space **out, kd_err
         return kd_fail(err, KD_ENOMEM, "no memory for a reader");
     /* The cache of popular items is shared by readers and guards itself: no state is written. */
     w->popular = (kd_popular *)(uintptr_t)r->popular;
+    w->cf.wants_voters = r->is_blended && r->blend.has_reasons;
     *out = w;
     return KD_OK;
 }
@@ -575,9 +576,8 @@ static kd_rc blend_items(const kd_recommender *r, kd_reader_space *w, const kd_s
                          kd_arena *arena, kd_update *out, kd_err *err)
 {
     kd_pick *picks = kd_arena_alloc(arena, (r->count + 1) * sizeof *picks);
-    scored *best = kd_arena_alloc(arena, r->count * sizeof *best);
     kd_item *blended = kd_arena_alloc(arena, r->count * sizeof *blended);
-    if (picks == NULL || best == NULL || blended == NULL)
+    if (picks == NULL || blended == NULL)
         return kd_fail(err, KD_ENOMEM, "no room for a list of %u", r->count);
     uint32_t n = 0;
     KD_TRY(kd_blend(r->state, &r->blend, subject, &w->cf, &w->blend, picks, &n, err));
@@ -587,14 +587,15 @@ static kd_rc blend_items(const kd_recommender *r, kd_reader_space *w, const kd_s
     out->n_items = n;
     if (n == r->count || r->fill != FILL_POPULARITY)
         return KD_OK;
+    scored *best = kd_arena_alloc(arena, r->count * sizeof *best);
+    kd_item *items = kd_arena_alloc(arena, r->count * sizeof *items);
+    if (best == NULL || items == NULL)
+        return kd_fail(err, KD_ENOMEM, "no room for a list of %u", r->count);
     for (uint32_t k = 0; k < n; k++) {
         best[k] = (scored){picks[k].score, picks[k].item, NULL};
         KD_TRY(kd_usercf_exclude(&w->cf, picks[k].item, err));
     }
     n = fill_popular(r, w, best, n, picks);
-    kd_item *items = kd_arena_alloc(arena, n * sizeof *items);
-    if (items == NULL)
-        return kd_fail(err, KD_ENOMEM, "no room for a list of %u", n);
     KD_TRY(take_items(r, best, n, items, blended, arena, err));
     out->items = items;
     out->n_items = n;
@@ -621,8 +622,12 @@ static kd_rc answer(const kd_recommender *r, kd_reader_space *w, const kd_subjec
                     kd_err *err)
 {
     const kd_state *s = r->state;
+    if (r->is_blended)
+        kd_blend_ahead(s, &r->blend, subject, 0);
     KD_TRY(kd_usercf_neighbours(s, &r->usercf, subject, &w->cf, err));
     kd_rc rc = exclude_own(r, w, subject, trigger, err);
+    if (r->is_blended)
+        kd_blend_ahead(s, &r->blend, subject, 1);
     if (rc == KD_OK) {
         kd_usercf_score(s, &r->usercf, subject, &w->cf);
         rc = r->is_blended ? blend_items(r, w, subject, arena, out, err)

@@ -4,6 +4,7 @@
 #include "op/world.h"
 
 #include "operators/content.h"
+#include "operators/explain.h"
 #include "operators/state.h"
 #include "operators/trend.h"
 
@@ -111,6 +112,57 @@ static void check_reasons(const kd_item *it, int shoppers)
     }
 }
 
+static bool is_listed(const kd_update *u, kd_str id)
+{
+    for (uint32_t k = 0; k < u->n_items; k++)
+        if (kd_str_cmp(u->items[k].item_id, id) == 0)
+            return true;
+    return false;
+}
+
+/* True if the item is in I(v). */
+static bool has_item(const kd_state *s, kd_str shopper, kd_str item)
+{
+    kd_entries e = kd_entries_of(&s->hist, kd_state_shopper(s, shopper));
+    uint32_t at = kd_entries_rep(&e, kd_state_item(s, item));
+    return at < e.n && at >= kd_history_begin(&e, s->opt.history_max);
+}
+
+/* Who voted for the k-th item, and what most of them share, from the explanation and histories. */
+static void check_similar(const kd_state *s, const kd_explanation *x, uint32_t k, const kd_why *why)
+{
+    const kd_explained *it = &x->items[k];
+    uint32_t most = 0, best = 0;
+    assert_int_equal(why->count, it->n_given);
+    for (uint32_t o = 0; o < x->n_own && o < 32; o++) {
+        uint32_t n = 0;
+        for (uint32_t g = 0; g < it->n_given && !is_listed(&x->list, x->own[o].item_id); g++)
+            n += has_item(s, x->voters[it->given[g].voter].shopper_id, x->own[o].item_id);
+        if (n > most) {
+            most = n;
+            best = o;
+        }
+    }
+    assert_int_equal(why->n_ids, most > 0);
+    if (most > 0)
+        assert_int_equal(kd_str_cmp(why->ids[0], x->own[best].item_id), 0);
+}
+
+/* What the reasons say of similar shoppers is what an explanation of the same list shows. */
+static void check_voters(const kd_recommender *r, const kd_query *q, const kd_update *got)
+{
+    kd_err err = {0};
+    kd_explanation x;
+    kd_arena *arena = kd_arena_new(0);
+    assert_int_equal(kd_recommender_explain(r, q, arena, &x, &err), KD_OK);
+    assert_int_equal(x.list.n_items, got->n_items);
+    for (uint32_t k = 0; k < got->n_items; k++)
+        for (uint32_t j = 0; j < got->items[k].n_reasons; j++)
+            if (strcmp(got->items[k].reasons[j].kind, "similar-shoppers") == 0)
+                check_similar(kd_recommender_state(r), &x, k, &got->items[k].reasons[j]);
+    kd_arena_free(arena);
+}
+
 static void compare(const kd_recommender *r, kd_reader_space *space, kd_arena *arena,
                     const oracle *o, const world_options *w, const world_record *rec, kd_ms now)
 {
@@ -134,6 +186,7 @@ static void compare(const kd_recommender *r, kd_reader_space *space, kd_arena *a
         check_parts(it, &want[k]);
         check_reasons(it, w->shoppers + w->sessions);
     }
+    check_voters(r, &q, &got);
 }
 
 static void test_equals_oracle(void **unused)
