@@ -143,20 +143,28 @@ static span pass_through(const bench_shop *shop, const char *to, const kd_update
     return took;
 }
 
-static span pipeline(const bench_shop *shop, const char *to, int audience, int neighbours,
-                     int workers, kd_counts *counts)
+typedef struct setting {
+    int audience, neighbours, workers;
+    const char *blend, *content, *reasons; /* on | off, on | off, true | false */
+} setting;
+
+static span pipeline(const bench_shop *shop, const char *to, const setting *x, kd_counts *counts)
 {
     kd_err err = {0};
     kd_opt_values values;
     kd_recommender *rec = NULL;
     kd_pipeline *p = NULL;
     stream s;
-    bench_options(&values, neighbours, audience);
+    bench_options(&values, x->neighbours, x->audience);
+    bench_must(kd_opt_set(&values, "blend", x->blend, "bench", &err), &err, "options");
+    bench_must(kd_opt_set(&values, "content", x->content, "bench", &err), &err, "options");
+    bench_must(kd_opt_set(&values, "recommend.reasons", x->reasons, "bench", &err), &err,
+               "options");
     bench_must(kd_recommender_new(&values, &rec, &err), &err, "recommender");
     kd_opt_values_dispose(&values);
     stream_open(&s, "bench-", in_topics, N_IN, to, false);
     kd_pipeline_options o = {.epoch_max = 512,
-                             .workers = (uint32_t)workers,
+                             .workers = (uint32_t)x->workers,
                              .drain = true,
                              .emit_always = true,
                              .max_dead_letters = 0};
@@ -185,7 +193,7 @@ static span pipeline(const bench_shop *shop, const char *to, int audience, int n
 
 /* One measurement into a topic of its own, which is then gone again. */
 typedef struct row {
-    char bench[32], kase[64];
+    char bench[32], kase[96];
     bench_numbers rates, cpus; /* events a second; microseconds of the loop's thread an event */
 } row;
 
@@ -220,14 +228,17 @@ static void run_through(row *r, const bench_shop *shop, const char *kase, const 
     broker_topics_delete(out_topic, 1);
 }
 
-static void run_pipeline(row *r, const bench_shop *shop, int audience, int neighbours, int workers)
+static void run_pipeline(row *r, const bench_shop *shop, const setting *x)
 {
-    char kase[64];
-    snprintf(kase, sizeof kase, "audience %d, k %d; %d worker%s", audience, neighbours, workers,
-             workers == 1 ? "" : "s");
+    char kase[96];
+    bool is_blended = strcmp(x->blend, "on") == 0;
+    snprintf(kase, sizeof kase, "audience %d, k %d; %d worker%s%s%s%s", x->audience, x->neighbours,
+             x->workers, x->workers == 1 ? "" : "s", is_blended ? "; blend" : "",
+             strcmp(x->content, "on") == 0 ? ", content" : "",
+             is_blended && strcmp(x->reasons, "true") == 0 ? ", reasons" : "");
     broker_topics_create(out_topic, 1);
     kd_counts c = {0};
-    span took = pipeline(shop, out_topic[0], audience, neighbours, workers, &c);
+    span took = pipeline(shop, out_topic[0], x, &c);
     add(r, "pipeline", kase, shop, took);
     fprintf(stderr, "%s: %lld records in %lld epochs, %lld lists, %lld messages out, %.3f s\n",
             kase, (long long)c.records, (long long)c.epochs, (long long)c.answers,
@@ -237,13 +248,24 @@ static void run_pipeline(row *r, const bench_shop *shop, int audience, int neigh
 
 int main(int argc, char **argv)
 {
+    enum { MAX_ROWS = 20 };
     static const int audiences[] = {100, 500};
+    static const setting settings[] = {
+        {.neighbours = 50, .workers = 1, .blend = "off", .content = "off", .reasons = "false"},
+        {.neighbours = 50, .workers = 2, .blend = "off", .content = "off", .reasons = "false"},
+        {.neighbours = 20, .workers = 1, .blend = "off", .content = "off", .reasons = "false"},
+        /* at the greater audience only */
+        {.neighbours = 50, .workers = 1, .blend = "on", .content = "off", .reasons = "false"},
+        {.neighbours = 50, .workers = 1, .blend = "on", .content = "off", .reasons = "true"},
+        {.neighbours = 50, .workers = 1, .blend = "on", .content = "on", .reasons = "false"},
+        {.neighbours = 50, .workers = 1, .blend = "on", .content = "on", .reasons = "true"},
+    };
     int reps = (int)bench_arg(argc, argv, "--reps", 3);
     bench_shop shop;
     bench_shop_make(&shop, BENCH_SHOPPERS, BENCH_ITEMS, bench_arg(argc, argv, "--events", 200000));
     broker_topics_create(in_topics, N_IN);
     broker_produce_shop(&shop, "bench-");
-    row rows[12] = {0};
+    row rows[MAX_ROWS] = {0};
     size_t n_rows = 0;
     typical t[2];
     for (int a = 0; a < 2; a++) {
@@ -257,9 +279,12 @@ int main(int argc, char **argv)
             char kase[64];
             snprintf(kase, sizeof kase, "audience %d, k 50", audiences[a]);
             run_through(r++, &shop, kase, &t[a].update);
-            run_pipeline(r++, &shop, audiences[a], 50, 1);
-            run_pipeline(r++, &shop, audiences[a], 50, 2);
-            run_pipeline(r++, &shop, audiences[a], 20, 1);
+            for (size_t k = 0; k < sizeof settings / sizeof *settings; k++) {
+                setting x = settings[k];
+                x.audience = audiences[a];
+                if (strcmp(x.blend, "off") == 0 || a == 1)
+                    run_pipeline(r++, &shop, &x);
+            }
         }
         n_rows = (size_t)(r - rows);
     }

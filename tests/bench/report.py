@@ -31,6 +31,15 @@ def ratios(found):
         if bench != "pipeline" or metric != "events/s":
             continue
         setting = kase.split("; ")[0]
+        if "; blend" in kase:
+            alone = kase.split("; blend")[0]
+            loop = "of the loop's thread, an event"
+            if rate("pipeline", alone):
+                rows.append(("blend / user-CF alone", kase, "pipeline, target 0.80",
+                             pipeline / rate("pipeline", alone), ""))
+                rows.append(("blend / user-CF alone", kase, "by the loop's thread",
+                             rate("pipeline", alone, loop) / rate("pipeline", kase, loop), ""))
+            continue
         through, lists = rate("pass-through", setting), rate("recommend", setting, "lists/s")
         if through and lists:
             possible = 1 / (1 / through + 1 / lists)
