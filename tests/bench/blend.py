@@ -57,9 +57,12 @@ def backtest(name, configs, *options):
             args += ["-c", path]
         for file in files:
             args += ["--in", DATA / file]
-        out = subprocess.run([os.environ["KINDRED_BIN"], "backtest", "--quiet", "--map",
+        ran = subprocess.run([os.environ["KINDRED_BIN"], "backtest", "--quiet", "--map",
                               ROOT / f"consumers/maps/{name}.yaml", "--at", "20", "--max-dead-letters", "-1",
-                              "--json", "-", *args, *options], capture_output=True, text=True, check=True).stdout
+                              "--json", "-", *args, *options], capture_output=True, text=True, check=False)
+        if ran.returncode != 0:
+            sys.exit(ran.stderr)
+    out = ran.stdout
     report = json.loads(out[out.index("{"):out.rindex("}") + 1])
     found = {}
     for config, run in zip(configs, report["runs"]):
