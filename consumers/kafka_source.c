@@ -437,7 +437,7 @@ static kd_rc fetch(kafka_source *k, kd_err *err)
 static kd_rc take_event(kafka_source *k, const rd_kafka_message_t *m, part *p, kd_err *err)
 {
     if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF && p != NULL) {
-        p->is_caught_up = true;
+        p->is_caught_up = !p->is_waiting; /* what lies before the end is read again, then */
     } else if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET && k->stop_out_of_range) {
         return kd_fail(err, KD_EIO,
                        "%s[%d]: the position is no longer on the broker, and "

@@ -1,7 +1,8 @@
 """A network between an instance and a server that can be stalled and cut.
 
 Both directions of each connection go through here. While it is stalled, bytes wait (nobody is told, as
-when a cable is pulled); when it is cut, connections are reset and new ones, too, until it is healed.
+when a cable is pulled); when it is cut, connections are reset and new ones, too; what is swallowed,
+requests with a text in them, never comes through. All until it is healed.
 The loop runs in a thread of its own."""
 
 import asyncio
@@ -13,6 +14,7 @@ class Proxy:
         self.to_port = to_port
         self.writers = set()
         self.is_cut = False
+        self.swallowed = None
         self.loop = asyncio.new_event_loop()
         ready = threading.Event()
 
@@ -31,6 +33,8 @@ class Proxy:
         try:
             while data := await reader.read(65536):
                 await self.open.wait()
+                if self.swallowed is not None and self.swallowed in data:
+                    continue
                 writer.write(data)
                 await writer.drain()
         except OSError:
@@ -57,6 +61,9 @@ class Proxy:
     def stall(self):
         self.loop.call_soon_threadsafe(self.open.clear)
 
+    def swallow(self, text):
+        self.swallowed = text
+
     def cut(self):
         def now():
             self.is_cut = True
@@ -67,5 +74,6 @@ class Proxy:
     def heal(self):
         def now():
             self.is_cut = False
+            self.swallowed = None
             self.open.set()
         self.loop.call_soon_threadsafe(now)

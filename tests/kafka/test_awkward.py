@@ -210,6 +210,30 @@ def test_registry_gone_while_running(world):
 test_registry_gone_while_running.registry = True
 
 
+def test_registry_gone_while_catching_up(world):
+    """Whoever cannot read the log yet takes no partition from an instance that answers."""
+    host, path = re.match(r"http://([^/]+)(/.*)", stream.REGISTRY).groups()
+    proxy = Proxy(int(host.split(":")[1]))
+    a = world.run("a").joined()
+    world.produce(400)
+    world.all_answered()
+    proxy.swallow(b"/schemas/ids/")
+    b = world.run("b", schema__registry__url=f"http://127.0.0.1:{proxy.port}{path}",
+                  schema__registry__timeout="500ms", ready__lag=150).says("this partition waits")
+    for _ in range(5):
+        world.produce(40)
+        world.all_answered()
+    assert "the group gave" not in b.said(), b.said()
+    proxy.heal()
+    b.joined()
+    world.produce(40)
+    world.all_answered()
+    assert a.end() == b.end()
+
+
+test_registry_gone_while_catching_up.registry = True
+
+
 def test_told_to_end_while_it_starts(world):
     """SIGTERM between the start, which looks for it, and the loop, which has its own way."""
     a = world.run(env={"KINDRED_FAULT": "live.stop:1"}, **EXACTLY)
