@@ -359,6 +359,7 @@ static kd_rc adopt(const char *dir, const char *name, kd_arena *arena, kd_err *e
     for (size_t k = 0; k < m.n_sections; k++)
         KD_TRY(check_file(tmp, &m.sections[k], err));
     KD_TRY(kd_disk_sync_folder(tmp, err));
+    kd_disk_remove_folder(path); /* one of this name was of no use */
     if (rename(tmp, path) != 0)
         return kd_disk_fail(err, path, "cannot be renamed to");
     return kd_disk_sync_folder(dir, err);

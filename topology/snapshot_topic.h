@@ -38,8 +38,9 @@ void kd_topic_shelf_free(kd_topic_shelf *s);
 KD_CHECK kd_rc kd_snapshot_to_topic(const kd_topic_options *o, kd_topic_shelf **shelf,
                                     const char *dir, const char *name, kd_err *err);
 
-/* Brings the newest whole one into `dir`, as if it had been written there. *out_name in `arena`,
- * NULL: there is none. What is not whole is told to on_refused and passed over. */
+/* Brings the newest whole one into `dir`, as if it had been written there, in the place of one of
+ * its name. *out_name in `arena`, NULL: there is none. What is not whole is told to on_refused and
+ * passed over. */
 KD_CHECK kd_rc kd_snapshot_from_topic(const kd_topic_options *o, const char *dir, kd_arena *arena,
                                       void (*on_refused)(void *arg, const char *name,
                                                          const kd_err *why),

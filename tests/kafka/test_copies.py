@@ -140,6 +140,13 @@ def test_a_new_machine_starts_from_the_topic(world):
     kept = names(world.snapshots("a"))
     assert sorted(chunks(world)) == kept and len(kept) == 2, (sorted(chunks(world)), kept)
     assert all(sorted(parts) == ["manifest.yaml", "state.kds/000000"] for parts in chunks(world).values())
+    # Its own are damaged: the topic's is the same one, and takes its place.
+    for name in kept:
+        spoil(world.snapshots("a"), name)
+    a = world.run("a", **options("a")).joined()
+    assert f"snapshot {kept[-1]} came from topic" in a.said(), a.said()
+    assert a.end() == digests[-1] and records(a) == 0, a.said()
+    kept = sorted(chunks(world))
     b = world.run("b", **options("b")).joined()
     assert f"snapshot {kept[-1]} came from topic {world.topic('copies')}" in b.said(), b.said()
     assert b.end() == digests[-1] and records(b) == 0, b.said()
