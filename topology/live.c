@@ -148,28 +148,36 @@ static void renew_catalogue(kd_restored *x, const kd_config *c, const char *topi
                                     "catalogue (delete.retention.ms): reading the catalogue anew");
 }
 
+typedef struct refusals {
+    const kd_restore_options *o;
+    int n;
+} refusals;
+
 static void refuse(void *arg, const char *name, const kd_err *why)
 {
-    const kd_restore_options *o = arg;
+    refusals *r = arg;
     char text[sizeof why->where + sizeof why->msg + 120];
     snprintf(text, sizeof text, "snapshot %s in the topic of copies is refused: %s%s%s", name,
              why->where, why->where[0] == '\0' ? "" : ": ", why->msg);
-    if (o->on_notice != NULL)
-        o->on_notice(o->notice_arg, text);
+    r->n++;
+    if (r->o->on_notice != NULL)
+        r->o->on_notice(r->o->notice_arg, text);
 }
 
-/* There is nothing in the folders: the newest of the topic comes into ours, and is loaded there. */
+/* There is nothing in the folders: the newest of the topic comes into ours, and is loaded there.
+ * What cannot be read there counts as refused: there may have been a state. */
 static kd_rc restore_from_topic(kd_live *x, const kd_config *c, kd_restore_options *ro,
                                 const char *dir, kd_err *err)
 {
     kd_err why = {0};
     char text[sizeof why.msg + 300];
     const char *name = NULL;
-    int n_refused = x->restored.n_refused;
+    refusals refused = {ro, x->restored.n_refused};
     kd_topic_options to = {.topic = kd_opt_str(&c->values, "snapshot.copy.topic"),
                            .properties = c->kafka,
                            .n_properties = c->n_kafka};
-    kd_rc rc = kd_snapshot_from_topic(&to, dir, x->arena, refuse, ro, &name, &why);
+    kd_rc rc = kd_snapshot_from_topic(&to, dir, x->arena, refuse, &refused, &name, &why);
+    x->restored.n_refused = refused.n + (rc != KD_OK && rc != KD_ECONFIG);
     if (rc == KD_OK && name == NULL)
         return KD_OK;
     if (rc == KD_OK)
@@ -183,7 +191,7 @@ static kd_rc restore_from_topic(kd_live *x, const kd_config *c, kd_restore_optio
     kd_recommender_free(x->restored.rec);
     x->restored = (kd_restored){0};
     KD_TRY(kd_restore(ro, dir, x->arena, &x->restored, err));
-    x->restored.n_refused += n_refused;
+    x->restored.n_refused += refused.n;
     return KD_OK;
 }
 

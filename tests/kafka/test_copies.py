@@ -11,6 +11,7 @@ import time
 
 import stream
 from stream import wait_for
+from test_awkward import delete_records
 
 
 def names(folder):
@@ -124,12 +125,19 @@ def chunks(world):
     return {name: parts for name, parts in alive.items() if parts}
 
 
-def test_a_new_machine_starts_from_the_topic(world):
-    """No folder is shared: the newest whole snapshot of a compacted topic comes into an empty one."""
+def to_topic(world):
+    """Makes the topic of copies; the options of who writes there, by name."""
+    stream.kindred("topics", "create", "-c", world.config("make", snapshot__copy__topic=world.topic("copies")))
+
     def options(name, **more):
         return {"snapshot__dir": world.snapshots(name), "snapshot__interval": "1h", "snapshot__keep": 2,
                 "snapshot__copy__topic": world.topic("copies"), **more}
-    stream.kindred("topics", "create", "-c", world.config("make", snapshot__copy__topic=world.topic("copies")))
+    return options
+
+
+def test_a_new_machine_starts_from_the_topic(world):
+    """No folder is shared: the newest whole snapshot of a compacted topic comes into an empty one."""
+    options = to_topic(world)
     digests = []
     for _ in range(4):  # from nothing, then from its own; two are kept
         world.produce(200)
@@ -164,6 +172,22 @@ def test_a_new_machine_starts_from_the_topic(world):
     assert "no snapshot from topic" in d.said(), d.said()
     assert d.end() == digests[-1]
     assert "no copy of snapshot" in d.said() and "0 copies of them, 1 that failed" in d.said(), d.said()
+
+
+def test_a_copy_of_no_use(world):
+    """The topics no longer reach back, and the only copy is torn: as with a snapshot of no use."""
+    options = to_topic(world)
+    a = world.run("a", **options("a")).joined()
+    world.produce(200)
+    world.all_answered()
+    a.end()
+    put(world, f"{names(world.snapshots('a'))[0]}/state.kds/000000", b"torn")
+    delete_records(world, "browse", -1)
+    b = world.run("b", offset__out_dash_of_dash_range="stop", **options("b"))
+    assert b.process.wait(timeout=stream.LIMIT_S) == 2, b.said()
+    assert "no snapshot is fit, the topic begins at" in b.said(), b.said()
+    c = world.run("c", **options("c")).joined()
+    assert "the state is rebuilt without the records before" in c.said(), c.said()
 
 
 if __name__ == "__main__":
