@@ -22,6 +22,7 @@ typedef struct lying {
     char file[KD_SNAPSHOT_NAME]; /* of its chunks: there is one section */
     int n_chunks;                /* the greatest number seen, plus one */
     bool is_whole;               /* its manifest came */
+    bool stays;                  /* prune()'s */
     kd_ms ts;                    /* of its newest record */
 } lying;
 
@@ -230,15 +231,17 @@ static kd_rc prune(const kd_topic_options *o, kd_topic_shelf *s, kd_kafka_chunks
     for (uint32_t k = 0; k < s->n; k++) {
         lying *x = &s->all[k];
         bool is_old = o->max_age_ms > 0 && now - x->ts > o->max_age_ms && whole > 0;
-        bool stays = x->is_whole ? whole < o->keep && !is_old : now - x->ts < KD_MS_DAY;
+        x->stays = x->is_whole ? whole < o->keep && !is_old : now - x->ts < KD_MS_DAY;
         whole += x->is_whole;
-        if (stays)
-            s->all[kept++] = *x;
-        else
+        if (!x->stays)
             KD_TRY(put_nulls(to, x, err));
     }
+    KD_TRY(kd_kafka_chunks_flush(to, err)); /* what is not stored is tried again the next time */
+    for (uint32_t k = 0; k < s->n; k++)
+        if (s->all[k].stays)
+            s->all[kept++] = s->all[k];
     s->n = kept;
-    return kd_kafka_chunks_flush(to, err);
+    return KD_OK;
 }
 
 static kd_rc put_manifest(kd_kafka_chunks *to, const char *name, const kd_manifest *m, kd_err *err)
