@@ -104,6 +104,7 @@ static void answer_from(kafka_source *k, part *p, int64_t committed)
 {
     committed = check_committed(k, p, committed);
     p->is_owned = true;
+    p->settled = -1; /* what is answered from here on may be dropped: give_up() knows */
     p->marked = -1;
     p->committed = committed >= 0 ? committed : -1;
     p->answer_from = committed >= 0    ? committed

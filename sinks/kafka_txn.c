@@ -195,7 +195,9 @@ static kd_rc job_commit(void *arg, kd_err *err)
     kafka_txn *k = arg;
     (void)err;
     k->n_commits++;
-    k->outcome = kd_fault_is("txn.abort", k->n_commits) ? abort_it(k) : commit_wrongly(k);
+    k->outcome = kd_fault_is("txn.abort", k->n_commits)  ? abort_it(k)
+                 : kd_fault_is("txn.dark", k->n_commits) ? LOST
+                                                         : commit_wrongly(k);
     return KD_OK;
 }
 

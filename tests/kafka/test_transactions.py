@@ -41,6 +41,28 @@ def test_an_aborted_transaction_goes_out_again_from_memory(world):
     assert records(a) == world.sent, a.said()  # the input was not read again
 
 
+def test_what_a_lost_transaction_published_is_news_again(world):
+    """Lists are published when they change: those of a transaction that is gone were not, also where it
+    is the first after a restart, which knows what was published before."""
+    options = EXACTLY | {"emit": "on-change", "snapshot__dir": world.snapshots("a")}
+
+    def visits(name):
+        world.clock += 60000
+        world.produce(more=[{"type": "BrowseEvent", "action": "VIEW", "event_id": f"{name}{k}", "user_id":
+                             f"{name}{k}", "session_id": None, "item_id": f"i{k % 7}", "time": world.clock + k}
+                            for k in range(40)])
+        world.sent += 40
+        world.all_answered()
+
+    a = world.run(**options).joined()
+    visits("x")
+    a.end()
+    b = world.run(env={"KINDRED_FAULT": "txn.dark:1"}, **options).joined()
+    visits("y")
+    assert "beginning anew from what is committed" in b.said(), b.said()
+    b.end()
+
+
 def test_killed_between_offsets_and_commit(world):
     for place in ("txn.before-commit:2", "txn.after-commit:2", "txn.before-commit:4"):
         a = world.run(env={"KINDRED_FAULT": place}, **EXACTLY)
