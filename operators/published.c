@@ -72,3 +72,13 @@ bool kd_published_needs(kd_state *s, const kd_needs *x, uint32_t term)
         return !is_empty;
     return note(s, slot, is_empty ? 0 : half_of(of_needs(x, term)), LOW);
 }
+
+void kd_published_drop(kd_state *s, kd_str shopper)
+{
+    uint32_t slot = kd_state_shopper(s, shopper);
+    if (slot == KD_NO_SLOT || slot >= s->published_cap)
+        return;
+    if (s->saver != NULL)
+        kd_saver_shopper(s->saver, slot);
+    s->published[slot] = 0;
+}

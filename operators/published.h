@@ -17,5 +17,7 @@ bool kd_published_list(kd_state *s, const kd_update *u, uint32_t term);
 /* True if what the shopper looks for has other names, or another order of them: weights fade with
  * time alone and make no news. Looking for nothing is news only after something. */
 bool kd_published_needs(kd_state *s, const kd_needs *x, uint32_t term);
+/* A null was published: whatever comes next of the shopper is news. */
+void kd_published_drop(kd_state *s, kd_str shopper);
 
 #endif

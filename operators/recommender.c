@@ -708,6 +708,11 @@ bool kd_recommender_needs_are_news(kd_recommender *r, const kd_needs *x, uint32_
     return kd_published_needs(r->state, x, term);
 }
 
+void kd_recommender_unpublish(kd_recommender *r, kd_str shopper)
+{
+    kd_published_drop(r->state, shopper);
+}
+
 /* -- saving ------------------------------------------------------------------------------------ */
 
 void kd_recommender_saved_options(const kd_recommender *r, kd_saved_option out[KD_SAVED_OPTIONS])

@@ -97,6 +97,8 @@ KD_CHECK kd_rc kd_recommender_ask(const kd_recommender *r, kd_reader_space *w,
 bool kd_recommender_is_news(kd_recommender *r, const kd_update *u, uint32_t term);
 /* The same for a shopper's needs: other names, or another order of them. */
 bool kd_recommender_needs_are_news(kd_recommender *r, const kd_needs *x, uint32_t term);
+/* A null of the shopper was published, who may have done something since that was not forgotten. */
+void kd_recommender_unpublish(kd_recommender *r, kd_str shopper);
 
 /* The state underneath, for tests, benchmarks and reports; borrowed, read only. */
 const kd_state *kd_recommender_state(const kd_recommender *r);

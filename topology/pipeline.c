@@ -590,6 +590,7 @@ static kd_rc emit_one(kd_pipeline *p, const ask *x, kd_err *err)
             kd_str id = p->ask_step == 0 ? x->query.shopper_id : x->sessions[p->ask_step - 1];
             kd_out out = {.type = KD_OUT_FORGOTTEN, .forgotten = id};
             KD_TRY(write_out(p, &out, err));
+            kd_recommender_unpublish(p->rec, id);
         }
         kd_out out = {.type = KD_OUT_RECEIPT, .receipt = &x->receipt};
         return write_out(p, &out, err);

@@ -87,8 +87,64 @@ static void test_what_is_published(void **unused)
     kd_opt_values_dispose(&v);
 }
 
+/* A forget request that reaches nothing, or not all, still leaves a null: what comes next of the
+ * shopper is published, though it is what was published before the null. */
+static void test_what_follows_a_null(void **unused)
+{
+    (void)unused;
+    enum { DAYS = 7, FORGET = 5 };
+    static const char *const who[DAYS] = {"ann", "bob", "bob", "ann", "ann", "ann", "ann"};
+    static const char *const item[DAYS] = {"lamp", "lamp", "desk", "lamp", "lamp", NULL, "lamp"};
+    static const int64_t updates[DAYS] = {1, 2, 3, 4, 4, 4, 5};
+    kd_memory_step step[DAYS + 2] = {{.rc = KD_OK}};
+    for (int k = 0; k < DAYS + 2; k++) {
+        int day = k < 2 ? 0 : k - 2;
+        kd_record *r = &step[k].record;
+        kd_record_init(r, k < 2 ? KD_CATALOG : day == FORGET ? KD_FORGET : KD_BROWSE);
+        r->item_id = kd_str_of(k == 0 ? "lamp" : k == 1 ? "desk" : item[day]);
+        r->title = k < 2 ? kd_str_of("oak") : KD_STR_NULL;
+        r->user_id = k < 2 ? KD_STR_NULL : kd_str_of(who[day]);
+        r->time = 1700000000000 + (day == FORGET ? -1 : day) * 86400000LL;
+        r->ts = 1700000000000 + k * 86400000LL;
+        r->pos = (kd_pos){"memory", 0, k};
+        r->emit = true;
+    }
+    kd_opt_values v = {0};
+    kd_err err = {0};
+    kd_recommender *r = NULL;
+    kd_source *source = NULL;
+    kd_sink *sink = NULL;
+    kd_pipeline *p = NULL;
+    assert_int_equal(kd_opt_values_add(&v, kd_recommender_opts(), &err), KD_OK);
+    assert_int_equal(kd_opt_set(&v, "content", "on", "test", &err), KD_OK);
+    assert_int_equal(kd_recommender_new(&v, &r, &err), KD_OK);
+    kd_memory_options mo = {.steps = step, .n_steps = DAYS + 2};
+    assert_int_equal(kd_memory_source_new(&mo, &source, &err), KD_OK);
+    assert_int_equal(kd_memory_sink_new(&sink, &err), KD_OK);
+    assert_int_equal(source->kind->start(source, &err), KD_OK);
+    assert_int_equal(sink->kind->start(sink, &err), KD_OK);
+    kd_pipeline_options po = {
+        .epoch_max = 1, .workers = 1, .has_needs = true, .max_dead_letters = -1};
+    assert_int_equal(kd_pipeline_new(&po, source, r, sink, &p, &err), KD_OK);
+    for (kd_rc rc = KD_OK; rc != KD_END;) {
+        rc = kd_pipeline_step(p, &err);
+        const kd_counts *c = kd_pipeline_counts(p);
+        const kd_pos *pending;
+        if (kd_pipeline_between(p, &pending) && c->answers + c->forgets > 0)
+            assert_int_equal(c->updates, updates[c->answers + c->forgets - 1]);
+    }
+    assert_int_equal(kd_pipeline_counts(p)->answers, DAYS - 1);
+    assert_int_equal(kd_pipeline_counts(p)->needs, 3); /* ann, bob, ann again */
+    kd_pipeline_free(p);
+    source->kind->close(source);
+    sink->kind->close(sink);
+    kd_recommender_free(r);
+    kd_opt_values_dispose(&v);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_what_is_published)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_what_is_published),
+                                       cmocka_unit_test(test_what_follows_a_null)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
