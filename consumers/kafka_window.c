@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-enum { FIRST_CAP = 64, AHEAD = 3, LINE = 64 };
+enum { FIRST_CAP = 64, KEPT_CAP = 4096, AHEAD = 3, LINE = 64 };
 
 kd_rc kd_kafka_window_init(kd_kafka_window *w, int n_parts, void (*destroy)(void *m), kd_err *err)
 {
@@ -90,6 +90,15 @@ static bool make_room(kd_kafka_queue *q)
     return true;
 }
 
+/* Whoever had a burst does not keep the room for it: the window's bound is for all together. */
+static void give_back(kd_kafka_queue *q)
+{
+    if (q->cap <= KEPT_CAP)
+        return;
+    free(q->at);
+    *q = (kd_kafka_queue){0};
+}
+
 bool kd_kafka_window_put(kd_kafka_window *w, int part, int64_t time, void *m, size_t bytes)
 {
     kd_kafka_queue *q = &w->queue[part];
@@ -119,6 +128,7 @@ void kd_kafka_window_take(kd_kafka_window *w)
     q->first = (q->first + 1) & (q->cap - 1);
     if (--q->n == 0) {
         leave_heap(w, 0);
+        give_back(q);
         return;
     }
     if (q->n > AHEAD) { /* another thread wrote it, some time ago */
@@ -144,4 +154,5 @@ void kd_kafka_window_drop(kd_kafka_window *w, int part)
         w->destroy(q->at[q->first].m);
         q->first = (q->first + 1) & (q->cap - 1);
     }
+    give_back(q);
 }

@@ -122,8 +122,35 @@ static void test_equals_twin(void **state)
         assert_true(t.in[k]->is_destroyed);
 }
 
+/* Each partition in turn has all that fits into a window: what is gone costs nothing. */
+static void test_bursts_leave_no_room_behind(void **state)
+{
+    (void)state;
+    enum { BURST = 200000, LITTLE = 128 * 1024 };
+    static message m;
+    kd_kafka_window w = {0};
+    kd_err err = {0};
+    assert_int_equal(kd_kafka_window_init(&w, PARTS, destroy, &err), KD_OK);
+    for (int part = 0; part < PARTS; part++) {
+        int head = -1;
+        for (int k = 0; k < BURST; k++)
+            assert_true(kd_kafka_window_put(&w, part, k, &m, 1));
+        for (int k = 0; k < BURST - part % 2; k++) /* the last one is dropped, every other time */
+            kd_kafka_window_take(&w);
+        m.is_destroyed = false;
+        kd_kafka_window_drop(&w, part);
+        assert_null(kd_kafka_window_head(&w, &head));
+        assert_true(w.queue[part].cap * sizeof *w.queue[part].at <= LITTLE);
+        assert_true(kd_kafka_window_put(&w, part, 1, &m, 1));
+        assert_ptr_equal(kd_kafka_window_head(&w, &head), &m);
+        kd_kafka_window_take(&w);
+    }
+    kd_kafka_window_dispose(&w);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_equals_twin)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_equals_twin),
+                                       cmocka_unit_test(test_bursts_leave_no_room_behind)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
