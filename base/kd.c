@@ -102,7 +102,6 @@ bool kd_str_eq(kd_str a, kd_str b)
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
-/* Unicode 15, table 3-7: the well-formed byte sequences. */
 /* True if all n bytes, fewer than 8 of them or the end of more, are ASCII: looked at in words that
  * may overlap. */
 static bool is_ascii_tail(const unsigned char *s, size_t i, size_t n)
@@ -122,6 +121,7 @@ static bool is_ascii_tail(const unsigned char *s, size_t i, size_t n)
     return (w & UINT64_C(0x8080808080808080)) == 0;
 }
 
+/* Unicode 15, table 3-7: the well-formed byte sequences. */
 bool kd_utf8_valid(const char *p, size_t n)
 {
     const unsigned char *s = (const unsigned char *)p;
