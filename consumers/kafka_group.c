@@ -34,6 +34,7 @@ void kd_kafka_seek_back(kafka_source *k, part *p, int64_t offset)
     rd_kafka_topic_partition_list_destroy(list);
     p->next = offset;
     p->is_caught_up = false;
+    p->end_reached = -1;
 }
 
 /* Somebody else may have answered in between: what was published is not known to be the last word.

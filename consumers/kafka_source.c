@@ -135,6 +135,7 @@ static kd_rc find_partitions(kafka_source *k, kd_err *err)
             k->parts[k->first[t] + i] = (part){.type = (kd_record_type)t,
                                                .number = i,
                                                .next = -1,
+                                               .end_reached = -1,
                                                .settled = -1,
                                                .marked = -1,
                                                .committed = -1};
@@ -217,18 +218,25 @@ static void set_fetching(kafka_source *k, bool events_only, bool on)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
+/* Records that were not handed out, as far as it is known what there is. */
+static int64_t behind(const kafka_source *k, const part *p)
+{
+    int64_t low = -1, high = -1;
+    rd_kafka_get_watermark_offsets(k->reader, k->topic[p->type], p->number, &low, &high);
+    if (high < p->end_at_start)
+        high = p->end_at_start;
+    int64_t from = p->next < 0 ? (low < 0 ? 0 : low) : p->next;
+    from = from < p->end_reached ? p->end_reached : from;
+    return high > from ? high - from : 0;
+}
+
+/* Of the partitions whose end was not reached yet: what comes under load does not count. */
 static int64_t lag_of(const kafka_source *k)
 {
     int64_t lag = 0;
-    for (int i = 0; i < k->n_parts; i++) {
-        const part *p = &k->parts[i];
-        int64_t low = -1, high = -1;
-        rd_kafka_get_watermark_offsets(k->reader, k->topic[p->type], p->number, &low, &high);
-        if (high < p->end_at_start)
-            high = p->end_at_start;
-        if (!p->is_caught_up)
-            lag += high - (p->next < 0 ? (low < 0 ? 0 : low) : p->next);
-    }
+    for (int i = 0; i < k->n_parts; i++)
+        if (!k->parts[i].is_caught_up)
+            lag += behind(k, &k->parts[i]);
     return lag;
 }
 
@@ -260,6 +268,7 @@ static kd_rc start(kd_source *s, kd_err *err)
         p->low_at_start = low;
         p->end_at_start = high;
         p->is_caught_up = low == high || p->next == high;
+        p->end_reached = p->is_caught_up ? high : -1;
         has_first |= !is_event(p->type) && !p->is_caught_up;
     }
     rd_kafka_topic_partition_list_t *list = list_of(k, false);
@@ -437,7 +446,10 @@ static kd_rc fetch(kafka_source *k, kd_err *err)
 static kd_rc take_event(kafka_source *k, const rd_kafka_message_t *m, part *p, kd_err *err)
 {
     if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF && p != NULL) {
-        p->is_caught_up = !p->is_waiting; /* what lies before the end is read again, then */
+        if (p->is_waiting)
+            return KD_OK; /* what lies before the end is read again */
+        p->is_caught_up = true;
+        p->end_reached = m->offset;
     } else if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET && k->stop_out_of_range) {
         return kd_fail(err, KD_EIO,
                        "%s[%d]: the position is no longer on the broker, and "
@@ -648,7 +660,9 @@ static void set_wake(kd_source *s, void (*wake)(void *), void *arg)
 static void progress(const kd_source *s, kd_progress *out)
 {
     const kafka_source *k = (const kafka_source *)s;
-    *out = (kd_progress){k->n_records, lag_of(k), -1, -1};
+    *out = (kd_progress){k->n_records, 0, -1, -1};
+    for (int i = 0; i < k->n_parts; i++)
+        out->lag += behind(k, &k->parts[i]);
 }
 
 bool kd_kafka_source_is_member(const kd_source *s)

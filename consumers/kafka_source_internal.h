@@ -22,6 +22,7 @@ typedef struct part {
     int64_t next;        /* offset after the last record handed out; -1 = none yet */
     int64_t answer_from; /* of an owned partition: records before it were answered */
     int64_t low_at_start, end_at_start;
+    int64_t end_reached; /* everything before it was handed out, or is no record; -1 = unknown */
     int64_t
         settled; /* everything before it is answered and nobody else answered since; -1 = unknown */
     int64_t marked;                 /* to be committed, -1 = nothing */

@@ -33,6 +33,7 @@ void kd_kafka_wait(kafka_source *k, part *p, int64_t offset, const kd_err *why)
     p->next = offset;
     p->is_waiting = true;
     p->is_caught_up = false;
+    p->end_reached = -1;
     k->n_waiting++;
     set_paused(k, p, true);
 }

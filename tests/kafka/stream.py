@@ -68,10 +68,10 @@ def trigger(value):
 
 
 class Instance:
-    def __init__(self, world, path, env=None):
+    def __init__(self, world, path, env=None, is_quiet=True):
         self.world = world
         self.log = tempfile.NamedTemporaryFile("w+", dir=world.folder, delete=False)
-        self.process = subprocess.Popen([BIN, "run", "-c", path, "--quiet"], stderr=self.log,
+        self.process = subprocess.Popen([BIN, "run", "-c", path, *["--quiet"] * is_quiet], stderr=self.log,
                                         env=dict(os.environ, **(env or {})))
         world.instances.append(self)
 
@@ -146,8 +146,8 @@ class World:
     def snapshots(self, name):
         return os.path.join(self.folder, f"snapshots-{name}")
 
-    def run(self, name="a", env=None, **options):
-        return Instance(self, self.config(name, **options), env)
+    def run(self, name="a", env=None, is_quiet=True, **options):
+        return Instance(self, self.config(name, **options), env, is_quiet)
 
     def events(self, n, shoppers=40):
         """n events of random shoppers, no two adjacent of one shopper or at one time."""

@@ -43,7 +43,7 @@ def test_overload(world):
     path = os.path.join(world.folder, "many.jsonl")
     kindred("generate", "--events", str(EVENTS), "--no-catalog", "--out", path, "--quiet")
     a = world.run(usercf__neighbours=5, audience__max=20, recommend__count=3,
-                  env={"KINDRED_FAULT": "source.stall:1"}, ready__lag=1000, **LIMITS).joined()
+                  env={"KINDRED_FAULT": "source.stall:1"}, is_quiet=False, ready__lag=1000, **LIMITS).joined()
     kindred("produce", "-c", world.config("produce"), "--in", path, "--quiet")
     behind = lag(world)
     assert behind > 0
@@ -52,6 +52,8 @@ def test_overload(world):
     print(f"lag {behind}, then 0; peak {at_most / MIB:.0f} MiB, budget {limit / MIB:.0f} MiB;", end=" ", flush=True)
     assert at_most <= limit, (at_most, limit)
     a.end()
+    said = [int(x) for x in re.findall(r"  lag (\d+)", a.said())]
+    assert max(said) > 1000, a.said()  # what it says of itself while it is behind
 
 
 if __name__ == "__main__":
