@@ -632,7 +632,9 @@ static void pause_source(kd_source *s, bool is_paused)
     k->full_since_ms = kd_clock_mono_ms();
     if (!is_paused && k->is_full_paused) {
         k->is_full_paused = false;
-        set_fetching(k, k->events_paused, true);
+        set_fetching(k, false, true);
+        if (k->events_paused)
+            set_fetching(k, true, false); /* the catalogue is not read yet */
     }
 }
 
