@@ -10,7 +10,8 @@
 
 static const char help[] =
     "usage: kindred topics create|check [--partitions N] [--replication N] [common flags]\n\n"
-    "  create        makes the topics of the configuration that are not there yet\n"
+    "  create        makes the topics of the configuration that are not there yet; exit code 4 if\n"
+    "                one that was there does not fit\n"
     "  check         partition counts, keys, retention, compaction; exit code 4 if something is "
     "wrong\n"
     "  --partitions N    of the topics that are keyed by shopper or item (default 6)\n"
@@ -41,22 +42,6 @@ static const topic topics[] = {
 };
 enum { N_TOPICS = sizeof topics / sizeof *topics };
 
-static kd_rc create(kd_kafka_admin *a, const kd_opt_values *v, int partitions, int replication,
-                    kd_err *err)
-{
-    for (size_t k = 0; k < N_TOPICS; k++) {
-        const char *name = kd_opt_str(v, topics[k].option);
-        if (name[0] == '\0')
-            continue;
-        kd_topic_spec spec = {name, partitions, replication, topics[k].config};
-        bool is_made = false;
-        KD_TRY(kd_kafka_topic_create(a, &spec, &is_made, err));
-        KD_TRY(kd_kafka_topic_await(a, name, 30000, err));
-        printf("%-24s %s\n", name, is_made ? "made" : "was there");
-    }
-    return KD_OK;
-}
-
 static const char *reason(const topic *t, const char *property)
 {
     if (t->is_input)
@@ -66,18 +51,44 @@ static const char *reason(const topic *t, const char *property)
                : "";
 }
 
-static kd_rc check_config(kd_kafka_admin *a, const topic *t, const char *name, int *n_wrong,
-                          kd_err *err)
+/* What is found on the way through the table. */
+typedef struct job {
+    kd_kafka_admin *admin;
+    const kd_config *config;
+    int partitions;  /* of topics that are made */
+    bool is_asked;   /* somebody said how many partitions: what is there must have as many */
+    int replication; /* -1 = the broker's */
+    int sisters;     /* partitions of the first input that is keyed by shopper; 0 = none yet */
+    int n_wrong;
+} job;
+
+static kd_rc check_config(job *j, const topic *t, const char *name, kd_err *err)
 {
     for (const char *const *c = t->config; *c != NULL; c += 2) {
         char value[128];
-        KD_TRY(kd_kafka_topic_config(a, name, c[0], value, sizeof value, err));
+        KD_TRY(kd_kafka_topic_config(j->admin, name, c[0], value, sizeof value, err));
         if (strcmp(value, c[1]) == 0)
             continue;
         printf("%-24s %s is %s; %s is right%s\n", name, c[0], value, c[1], reason(t, c[0]));
-        (*n_wrong)++;
+        j->n_wrong++;
     }
     return KD_OK;
+}
+
+static void check_partitions(job *j, const topic *t, const char *name, int n)
+{
+    bool is_sister = t->is_input && t->is_keyed_by_shopper;
+    if (j->is_asked && n != j->partitions) {
+        printf("%-24s has %d partitions; --partitions says %d\n", name, n, j->partitions);
+        j->n_wrong++;
+    } else if (!j->is_asked && is_sister && j->sisters != 0 && n != j->sisters) {
+        printf("%-24s has %d partitions; %d, as its sisters have, is right: one shopper has "
+               "one owner\n",
+               name, n, j->sisters);
+        j->n_wrong++;
+    }
+    if (is_sister && j->sisters == 0)
+        j->sisters = n;
 }
 
 /* A look at the first records of a topic: are they keyed, and by the partitioner of Java clients?
@@ -101,9 +112,9 @@ static void look(void *arg, const kd_tail_message *m)
         s->elsewhere++;
 }
 
-static kd_rc check_keys(const kd_config *c, const char *name, int partitions, int *n_wrong,
-                        kd_err *err)
+static kd_rc check_keys(job *j, const char *name, int partitions, kd_err *err)
 {
+    const kd_config *c = j->config;
     sample s = {.partitions = partitions};
     kd_tail *tail = NULL;
     kd_tail_options o = {
@@ -123,63 +134,77 @@ static kd_rc check_keys(const kd_config *c, const char *name, int partitions, in
             "%-24s of its first %lld records %lld have no key and %lld are not where murmur2, the "
             "partitioner of Java clients, puts their key: one shopper would have several owners\n",
             name, (long long)s.n, (long long)s.without_key, (long long)s.elsewhere);
-        (*n_wrong)++;
+        j->n_wrong++;
     }
     return KD_OK;
 }
 
-static kd_rc check(kd_kafka_admin *a, const kd_config *c, int *n_wrong, kd_err *err)
+static kd_rc check(job *j, const topic *t, const char *name, kd_err *err)
 {
-    const kd_opt_values *v = &c->values;
-    int want = 0;
+    int n = 0, wrong = j->n_wrong;
+    KD_TRY(kd_kafka_topic_partitions(j->admin, name, &n, err));
+    if (n == 0) {
+        printf("%-24s does not exist; `kindred topics create` makes it\n", name);
+        j->n_wrong++;
+        return KD_OK;
+    }
+    check_partitions(j, t, name, n);
+    KD_TRY(check_config(j, t, name, err));
+    if (t->is_input && t->is_keyed_by_shopper)
+        KD_TRY(check_keys(j, name, n, err));
+    if (j->n_wrong == wrong)
+        printf("%-24s ok, %d partitions\n", name, n);
+    return KD_OK;
+}
+
+/* What was there, made by somebody else or by the broker, is not touched: it may hold records. */
+static kd_rc create(job *j, const topic *t, const char *name, kd_err *err)
+{
+    kd_topic_spec spec = {name, j->partitions, j->replication, t->config};
+    bool is_made = false;
+    int n = 0, wrong = j->n_wrong;
+    KD_TRY(kd_kafka_topic_create(j->admin, &spec, &is_made, err));
+    KD_TRY(kd_kafka_topic_await(j->admin, name, 30000, err));
+    KD_TRY(kd_kafka_topic_partitions(j->admin, name, &n, err));
+    check_partitions(j, t, name, n);
+    if (!is_made)
+        KD_TRY(check_config(j, t, name, err));
+    if (is_made)
+        printf("%-24s made, %d partitions\n", name, n);
+    else if (j->n_wrong == wrong)
+        printf("%-24s was there, %d partitions\n", name, n);
+    return KD_OK;
+}
+
+static kd_rc each(job *j, kd_rc (*what)(job *, const topic *, const char *, kd_err *), kd_err *err)
+{
     for (size_t k = 0; k < N_TOPICS; k++) {
-        const char *name = kd_opt_str(v, topics[k].option);
-        int n = 0;
-        if (name[0] == '\0')
-            continue;
-        KD_TRY(kd_kafka_topic_partitions(a, name, &n, err));
-        int wrong = *n_wrong;
-        if (n == 0) {
-            printf("%-24s does not exist; `kindred topics create` makes it\n", name);
-            (*n_wrong)++;
-            continue;
-        }
-        if (topics[k].is_input && topics[k].is_keyed_by_shopper) {
-            if (want != 0 && n != want) {
-                printf(
-                    "%-24s has %d partitions; %d, as its sisters have, is right: one shopper has "
-                    "one owner\n",
-                    name, n, want);
-                (*n_wrong)++;
-            }
-            want = want == 0 ? n : want;
-        }
-        KD_TRY(check_config(a, &topics[k], name, n_wrong, err));
-        if (topics[k].is_input && topics[k].is_keyed_by_shopper)
-            KD_TRY(check_keys(c, name, n, n_wrong, err));
-        if (*n_wrong == wrong)
-            printf("%-24s ok, %d partitions\n", name, n);
+        const char *name = kd_opt_str(&j->config->values, topics[k].option);
+        if (name[0] != '\0')
+            KD_TRY(what(j, &topics[k], name, err));
     }
     return KD_OK;
 }
 
 static int run(const kd_common *common, const kd_flag *flags, const char *what, kd_err *err)
 {
+    const kd_config *c = &common->config;
     int64_t partitions, replication;
-    int n_wrong = 0;
-    kd_kafka_admin *a = NULL;
+    bool is_create = strcmp(what, "create") == 0;
+    job j = {.config = c, .is_asked = kd_flag_given(flags, "partitions")};
     kd_rc rc = kd_flag_int(flags, "partitions", 6, 1, &partitions, err);
     if (rc == KD_OK)
         rc = kd_flag_int(flags, "replication", -1, 1, &replication, err);
     if (rc == KD_OK)
-        rc = kd_kafka_admin_new(common->config.kafka, common->config.n_kafka, &a, err);
-    if (rc == KD_OK && strcmp(what, "create") == 0)
-        rc = create(a, &common->config.values, (int)partitions, (int)replication, err);
-    else if (rc == KD_OK)
-        rc = check(a, &common->config, &n_wrong, err);
-    kd_kafka_admin_free(a);
-    kd_kafka_diagnose(common->config.kafka, common->config.n_kafka, err);
-    return rc == KD_OK && n_wrong > 0 ? KD_EXIT_CHECK : (int)kd_exit_of(rc);
+        rc = kd_kafka_admin_new(c->kafka, c->n_kafka, &j.admin, err);
+    if (rc == KD_OK) {
+        j.partitions = (int)partitions;
+        j.replication = (int)replication;
+        rc = each(&j, is_create ? create : check, err);
+    }
+    kd_kafka_admin_free(j.admin);
+    kd_kafka_diagnose(c->kafka, c->n_kafka, err);
+    return rc == KD_OK && j.n_wrong > 0 ? KD_EXIT_CHECK : (int)kd_exit_of(rc);
 }
 
 static int verb_topics(const kd_verb *verb, int argc, char **argv, kd_err *err)

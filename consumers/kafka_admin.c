@@ -30,6 +30,8 @@ static kd_rc make_client(const kd_property *properties, size_t n, rd_kafka_t **o
     char text[256];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_log_cb(conf, on_log);
+    /* Who asks for a topic that is not there does not want the broker to make one of its own. */
+    rd_kafka_conf_set(conf, "allow.auto.create.topics", "false", NULL, 0);
     for (size_t k = 0; k < n; k++) {
         if (rd_kafka_conf_set(conf, properties[k].name, properties[k].value, text, sizeof text) ==
             RD_KAFKA_CONF_OK)

@@ -24,7 +24,7 @@ typedef struct kd_topic_spec {
 /* KD_OK also if it is there already (*out_made says which). KD_RETRY: no broker. */
 KD_CHECK kd_rc kd_kafka_topic_create(kd_kafka_admin *a, const kd_topic_spec *t, bool *out_made,
                                      kd_err *err);
-/* The number of partitions; 0 if the topic does not exist. */
+/* The number of partitions; 0 if the topic does not exist, and it is not made by the question. */
 KD_CHECK kd_rc kd_kafka_topic_partitions(kd_kafka_admin *a, const char *name, int *out,
                                          kd_err *err);
 /* A topic's effective configuration value, "" if there is none of that name. */

@@ -85,6 +85,7 @@ static kd_rc make(kd_kafka_producer *p, bool is_alone, rd_kafka_t **out, kd_err 
         {"enable.idempotence", "false"},
         {"acks", "all"},
         {"socket.nagle.disable", "true"},
+        {"allow.auto.create.topics", "false"}, /* with the broker's settings, which do not fit */
         {"linger.ms", is_alone ? "0" : "5"},
         {"batch.num.messages", is_alone ? "1" : "10000"},
     };

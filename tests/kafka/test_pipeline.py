@@ -11,6 +11,7 @@ import datetime
 import json
 import os
 import random
+import re
 import signal
 import struct
 import subprocess
@@ -159,10 +160,44 @@ def triggers():
     return [trigger(v) for _, v in read("recommendations") if v is not None]
 
 
+def on_the_broker():
+    """Names of this run's topics. One is made first: what was asked for before it is there, too."""
+    subprocess.run(["kcat", "-b", BROKERS, "-P", "-t", topic("sentinel")], input=b"x", check=True,
+                   timeout=LIMIT_S)
+    return wait_for("the sentinel", lambda: {line.split('"')[1].removeprefix(run_id + "-") for line in
+                    subprocess.run(["kcat", "-b", BROKERS, "-L"], capture_output=True, text=True,
+                                   timeout=LIMIT_S).stdout.splitlines()
+                    if f'topic "{run_id}-' in line}, lambda names: "sentinel" in names)
+
+
+def test_looking_for_topics_makes_none():
+    """On a broker that makes topics on first sight."""
+    found = kindred("topics", "check", "-c", config("a"), code=4).stdout
+    assert found.count("does not exist") == 8, found
+    events = os.path.join(folder, "one.jsonl")
+    with open(events, "w") as f:
+        f.write(json.dumps({"type": "BrowseEvent", "event_id": "e", "user_id": "u", "item_id": "i",
+                            "action": "VIEW", "time": clock}) + "\n")
+    said = kindred("produce", "-c", config("a"), "--in", events, "--quiet", code=1).stderr
+    assert f"{topic('browse')} does not exist" in said, said
+    assert on_the_broker() == {"sentinel"}
+
+
 def test_topics():
     kindred("topics", "create", "-c", config("a"), "--partitions", "4")
     assert kindred("topics", "check", "-c", config("a")).stdout.count(" ok, 4 partitions") == 8
     kindred("topics", "create", "-c", config("a"), "--partitions", "4")  # again: nothing to do
+
+
+def test_create_says_what_does_not_fit():
+    """The broker made one on first sight: `topics create` leaves it, and says so."""
+    subprocess.run(["kcat", "-b", BROKERS, "-P", "-t", topic("wrong"), "-k", "u"], input=b"x",
+                   check=True, timeout=LIMIT_S)
+    path = config("wrong", browse="wrong")
+    found = kindred("topics", "create", "-c", path, "--partitions", "4", code=4).stdout
+    assert f"{topic('wrong')} has 1 partitions; --partitions says 4" in re.sub(" +", " ", found), found
+    assert "retention.ms is" in found and found.count("was there") == 7, found
+    assert "as its sisters have" in kindred("topics", "create", "-c", path, code=4).stdout
 
 
 def test_every_event_is_answered_once_over_a_restart():
