@@ -5,6 +5,7 @@
 
 #include "base/yaml.h"
 #include "cli/cli.h"
+#include "topology/topics.h"
 
 kd_exit kd_exit_of(kd_rc rc)
 {
@@ -54,7 +55,7 @@ kd_rc kd_common_config(const kd_common *common, const char *file, kd_config *c, 
         KD_TRY(kd_config_set(c, g->set[k], err));
     for (int k = 0; k < g->n_property; k++)
         KD_TRY(kd_config_kafka(c, g->property[k], err));
-    return KD_OK;
+    return kd_topics_differ(&c->values, err);
 }
 
 static const char **words(kd_arena *arena, int argc)

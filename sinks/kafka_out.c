@@ -68,7 +68,10 @@ kd_rc kd_kafka_out_conf(const kd_kafka_sink_options *o, const char *const (*last
                                     {"compression.codec", "lz4"},
                                     {"socket.nagle.disable", "true"},
                                     {"queue.buffering.max.kbytes", "131072"}};
+    /* A topic that the broker makes on first sight is neither compacted nor has it our partitions.
+     */
     const char *const fixed[][2] = {{"enable.idempotence", "true"},
+                                    {"allow.auto.create.topics", "false"},
                                     {"partitioner", "murmur2_random"}};
     const char *own = "kindred's own";
     rd_kafka_conf_t *conf = rd_kafka_conf_new();

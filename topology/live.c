@@ -15,6 +15,7 @@
 #include "consumers/kafka_source.h"
 #include "sinks/kafka_txn.h"
 #include "topology/snapshot_topic.h"
+#include "topology/topics.h"
 
 enum { START_RETRY_MS = 500 };
 
@@ -249,7 +250,7 @@ static kd_rc restore(kd_live *x, const kd_config *c, kd_run_options *o, kd_err *
 kd_rc kd_live_open(kd_live *x, const kd_config *c, const kd_run_options *o, kd_err *err)
 {
     const kd_opt_values *v = &c->values;
-    *x = (kd_live){.kafka = c->kafka, .n_kafka = c->n_kafka};
+    *x = (kd_live){.config = c};
     kd_pipeline_options po = kd_config_pipeline(v);
     po.drain = true;
     kd_run_options ro = *o;
@@ -319,6 +320,14 @@ kd_rc kd_live_patiently(kd_rc (*call)(void *arg, kd_err *err), void *arg, const 
     }
 }
 
+/* Before the sink asks for its topics: a broker may make what a producer asks for, with one
+ * partition and settings of its own. */
+static kd_rc look(void *arg, kd_err *err)
+{
+    const kd_live *x = arg;
+    return kd_topics_look(x->config, err);
+}
+
 static kd_rc start_sink(void *arg, kd_err *err)
 {
     kd_live *x = arg;
@@ -333,9 +342,11 @@ static kd_rc start_source(void *arg, kd_err *err)
 
 kd_rc kd_live_run(kd_live *x, const kd_run_options *o, const volatile int *stop, kd_err *err)
 {
-    kd_rc rc = kd_live_patiently(start_sink, x, x->kafka, x->n_kafka, o, stop, err);
-    if (rc == KD_OK)
-        rc = kd_live_patiently(start_source, x, x->kafka, x->n_kafka, o, stop, err);
+    kd_rc (*const steps[])(void *, kd_err *) = {look, start_sink, start_source};
+    const kd_config *c = x->config;
+    kd_rc rc = KD_OK;
+    for (size_t k = 0; rc == KD_OK && k < sizeof steps / sizeof *steps; k++)
+        rc = kd_live_patiently(steps[k], x, c->kafka, c->n_kafka, o, stop, err);
     if (rc == KD_RETRY) { /* asked to end while it waited: nothing was taken, all is in order */
         if (err != NULL)
             *err = (kd_err){0};

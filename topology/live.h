@@ -15,8 +15,7 @@ typedef struct kd_live {
     kd_snapshots *snapshots; /* NULL = none are kept */
     kd_restored restored;
     const char *transactional_id; /* in arena; NULL = at least once */
-    const kd_property *kafka;     /* [n_kafka] borrowed: the configuration's */
-    size_t n_kafka;
+    const kd_config *config;      /* borrowed */
     kd_codec *codec;
     kd_source *source;
     kd_recommender *rec;

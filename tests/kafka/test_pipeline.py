@@ -180,6 +180,8 @@ def test_looking_for_topics_makes_none():
                             "action": "VIEW", "time": clock}) + "\n")
     said = kindred("produce", "-c", config("a"), "--in", events, "--quiet", code=1).stderr
     assert f"{topic('browse')} does not exist" in said, said
+    said = kindred("run", "-c", config("a"), "--quiet", code=1).stderr
+    assert f"topics.browse: topic {topic('browse')} does not exist" in said, said
     assert on_the_broker() == {"sentinel"}
 
 
@@ -246,6 +248,10 @@ def test_two_instances_divide_the_work():
 def test_a_new_group_answers_what_comes_after_its_first_start():
     """output.start: latest floods nothing; what comes while no instance runs is not lost."""
     path = config("late", out="late", start="latest")
+    said = kindred("run", "-c", path, "--quiet", code=1).stderr
+    assert f"topics.recommendations: topic {topic('late')} does not exist" in said, said
+    assert "late" not in on_the_broker()
+    kindred("topics", "create", "-c", path, "--partitions", "4")
     Instance(path).joined().end()
     assert read("late") == []
     produce(30)

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "topology/config.h"
+#include "topology/topics.h"
 
 static kd_config made(void)
 {
@@ -282,6 +283,36 @@ static void test_secrets(void **unused)
         assert_false(kd_config_is_secret(open[k]));
 }
 
+/* Each pair of options that name topics; not set is no name. */
+static void test_topics_differ(void **state)
+{
+    static const char *const names[] = {
+        "topics.browse",   "topics.purchase",        "topics.catalog", "topics.forget",
+        "topics.similar",  "topics.recommendations", "topics.needs",   "topics.dead-letters",
+        "topics.receipts", "snapshot.copy.topic"};
+    enum { N = sizeof names / sizeof *names };
+    (void)state;
+    for (size_t a = 0; a < N; a++)
+        for (size_t b = 0; b < N; b++) {
+            kd_config c = made();
+            kd_err err = {0};
+            char text[200];
+            assert_int_equal(kd_topics_differ(&c.values, NULL), KD_OK);
+            snprintf(text, sizeof text, "%s: same\n", names[a]);
+            take(&c, text);
+            assert_int_equal(kd_topics_differ(&c.values, NULL), KD_OK);
+            snprintf(text, sizeof text, "%s: same\n", names[b]);
+            take(&c, text);
+            assert_int_equal(kd_topics_differ(&c.values, &err), a == b ? KD_OK : KD_ECONFIG);
+            if (a != b) {
+                assert_non_null(strstr(err.msg, names[a]));
+                assert_non_null(strstr(err.msg, names[b]));
+                assert_non_null(strstr(err.where, "shop.yaml:1"));
+            }
+            kd_config_dispose(&c);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +323,7 @@ int main(void)
         cmocka_unit_test(test_the_environment),
         cmocka_unit_test(test_properties_pass_through),
         cmocka_unit_test(test_secrets),
+        cmocka_unit_test(test_topics_differ),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,17 @@
+/* topics.h - the topics that the configuration names: told apart, and looked for before a start.
+ *
+ * I1  nothing here makes a topic, on no broker
+ * @thread one
+ */
+#ifndef KD_TOPICS_H
+#define KD_TOPICS_H
+
+#include "topology/config.h"
+
+/* KD_ECONFIG: two of them are one topic, which would read what it publishes, or mix its outputs. */
+KD_CHECK kd_rc kd_topics_differ(const kd_opt_values *v, kd_err *err);
+
+/* Inputs first, then outputs. KD_ECONFIG: one does not exist; KD_RETRY: no broker. */
+KD_CHECK kd_rc kd_topics_look(const kd_config *c, kd_err *err);
+
+#endif
