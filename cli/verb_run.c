@@ -17,6 +17,20 @@ static void on_notice(void *arg, const char *text)
     fprintf(stderr, "%skindred: %s\n", line->has_line ? "\r\x1b[K" : "", text);
 }
 
+static void print_reasons(const kd_counts *c)
+{
+    const char *before = "dead letters: ";
+    for (int r = 0; r < KD_REASON_COUNT; r++) {
+        if (c->dead_by_reason[r] == 0)
+            continue;
+        fprintf(stderr, "%s%lld %s", before, (long long)c->dead_by_reason[r],
+                kd_reason_text((kd_reason)r));
+        before = ", ";
+    }
+    if (c->dead_letters > 0)
+        fputc('\n', stderr);
+}
+
 static void print_end(const kd_live *x, bool with_stats)
 {
     const kd_counts *c = kd_pipeline_counts(x->pipeline);
@@ -24,6 +38,7 @@ static void print_end(const kd_live *x, bool with_stats)
     fprintf(stderr, "%lld records, %lld dead letters, %lld lists, %lld updates, %lld epochs\n",
             (long long)c->records, (long long)c->dead_letters, (long long)c->answers,
             (long long)c->updates, (long long)c->epochs);
+    print_reasons(c);
     if (x->snapshots != NULL) {
         const kd_snapshot_counts *n = kd_snapshots_counts(x->snapshots);
         fprintf(stderr, "%lld snapshots, %lld that failed; %lld copies of them, %lld that failed\n",

@@ -310,7 +310,9 @@ static kd_rc writer_of_id(kd_codec *c, uint32_t id, writer **out, kd_err *err)
     if (c->registry == NULL)
         return kd_bad(
             err, KD_REASON_FRAMING,
-            "the value has a registry's framing (schema id %u), no registry is configured", id);
+            "the value has a registry's framing (schema id %u), no registry is configured: set "
+            "schema.registry.url",
+            id);
     writer *w = map_get(&c->by_id, id);
     if (w == NULL || !is_fresh(c, w))
         KD_TRY(fetch_writer(c, id, &w, err));

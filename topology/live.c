@@ -253,6 +253,8 @@ kd_rc kd_live_open(kd_live *x, const kd_config *c, const kd_run_options *o, kd_e
     *x = (kd_live){.config = c};
     kd_pipeline_options po = kd_config_pipeline(v);
     po.drain = true;
+    po.on_notice = o->on_notice;
+    po.notice_arg = o->notice_arg;
     kd_run_options ro = *o;
     kd_rc rc = kd_live_codec(c, &x->codec, err);
     if (rc == KD_OK)

@@ -1,5 +1,6 @@
 #include "topology/pipeline.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -384,6 +385,21 @@ static kd_rc apply(kd_pipeline *p, kd_err *err)
 /* -- bad records --------------------------------------------------------------------------------
  */
 
+/* One of each reason: who runs this should not have to read the topic to see what is wrong, and a
+ * topic full of them should not fill the log. */
+static void say_first(const kd_pipeline *p, const kd_record *r, const kd_err *why)
+{
+    char text[sizeof why->msg + 400];
+    if (p->opt.on_notice == NULL || p->counts.dead_by_reason[why->reason] != 1)
+        return;
+    snprintf(text, sizeof text,
+             "dead letter (%s, the first of this reason; the others are counted): %.250s[%d]@%lld: "
+             "%s",
+             kd_reason_text(why->reason), r->pos.topic, (int)r->pos.partition,
+             (long long)r->pos.offset, why->msg);
+    p->opt.on_notice(p->opt.notice_arg, text);
+}
+
 /* KD_AGAIN: the sink is full; the caller keeps the letter and comes back. */
 static kd_rc dead_letter(kd_pipeline *p, const kd_record *r, const kd_err *why, kd_err *err)
 {
@@ -409,6 +425,7 @@ static kd_rc dead_letter(kd_pipeline *p, const kd_record *r, const kd_err *why, 
     }
     p->counts.dead_letters++;
     p->counts.dead_by_reason[why->reason]++;
+    say_first(p, r, why);
     if (p->opt.max_dead_letters >= 0 && p->counts.dead_letters > p->opt.max_dead_letters) {
         kd_bad(err, why->reason, "more than %lld dead letters; the last one: %s",
                (long long)p->opt.max_dead_letters, why->msg);

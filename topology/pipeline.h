@@ -40,6 +40,9 @@ typedef struct kd_pipeline_options {
     double similar_threshold; /* see topology/similar.h */
     uint32_t similar_fanout;
     int64_t max_dead_letters; /* -1 = no limit; past it kd_pipeline_step returns KD_EDATA */
+    void (*on_notice)(void *arg,
+                      const char *text); /* nullable: the first dead letter of a reason */
+    void *notice_arg;
 } kd_pipeline_options;
 
 /* Where every record went: each is in exactly one of the counts below `records`. */

@@ -274,7 +274,27 @@ def test_poison_is_buried_and_the_next_event_served():
         assert any(value in v for _, v in dead), value
     got = wait_for("updates beside them", lambda: set(triggers()), lambda t: len(t) >= sent)
     assert len(got) == sent
-    assert "%d dead letters" % len(poison) in a.end()
+    said = a.end()
+    assert "%d dead letters" % len(poison) in said
+    counts = {r: int(n) for n, r in re.findall(r"(\d+) ([a-z-]+)", said.split("\ndead letters: ")[1].split("\n")[0])}
+    assert sum(counts.values()) == len(poison), said
+    for reason in counts:  # each is said once
+        first = re.findall(rf"dead letter \({reason}, .*\): {topic('browse')}\[\d\]@\d+: .+", said)
+        assert len(first) == 1, (reason, said)
+
+
+def test_framed_events_without_a_registry_are_said():
+    path = config("plain", out="late")
+    with open(path) as f:
+        text = f.read()
+    with open(path, "w") as f:
+        f.write(text.replace(f"schema.registry.url: {REGISTRY}\n", ""))
+    a = Instance(path).joined()
+    wait_for("the first dead letter", a.said, lambda s: "dead letter (framing" in s)
+    said = a.end()
+    assert said.count("dead letter (framing") == 1, said
+    assert re.search(rf"{run_id}-\w+\[\d\]@\d+: the value has a registry's framing \(schema id \d+\), no "
+                     "registry is configured: set schema.registry.url", said), said
 
 
 def nulls(name):
