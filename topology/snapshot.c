@@ -253,6 +253,7 @@ kd_rc kd_snapshots_begin(kd_snapshots *s, kd_recommender *rec, const kd_source_p
     if (rc == KD_OK)
         rc = kd_recommender_save(rec, &s->saver, err);
     if (rc != KD_OK) {
+        s->counts.failed++;
         drop_draft(s);
         return rc;
     }

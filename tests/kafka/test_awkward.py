@@ -270,6 +270,8 @@ def test_a_snapshot_folder_that_fails(world):
     world.produce(50)
     world.all_answered()
     a.end()
+    failed = int(re.search(r"snapshots, (\d+) that failed", a.said())[1])
+    assert failed == a.said().count("no snapshot: "), a.said()
     b = world.run(**EXACTLY).joined()
     b.end()
 

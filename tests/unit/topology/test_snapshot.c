@@ -230,6 +230,7 @@ static void test_every_call_fails_once(void **unused)
             assert_int_equal(rc, KD_OK);
             break;
         }
+        assert_int_equal(kd_snapshots_counts(s)->failed, failed + (rc != KD_OK));
         restore(&back, &said, arena);
         assert_int_equal(said.n, 0); /* nothing half-written is taken for a snapshot */
         assert_int_equal(count(".tmp-"), 0);
