@@ -9,7 +9,7 @@
 
 typedef struct kd_kafka_admin kd_kafka_admin;
 
-/* KD_ECONFIG for a refused property. *out is owned by the caller. */
+/* KD_ECONFIG for a refused property, or without bootstrap.servers. *out is owned by the caller. */
 KD_CHECK kd_rc kd_kafka_admin_new(const kd_property *properties, size_t n, kd_kafka_admin **out,
                                   kd_err *err);
 void kd_kafka_admin_free(kd_kafka_admin *a);
