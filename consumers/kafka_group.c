@@ -149,16 +149,38 @@ static void check_known(kafka_source *k, const rd_kafka_topic_partition_list_t *
                     list->elems[i].topic, list->elems[i].partition);
 }
 
+/* Events that lie before the point where a group without positions begins to answer. */
+static int64_t unanswered(const part *p)
+{
+    bool is_event = p->type == KD_BROWSE || p->type == KD_PURCHASE;
+    return is_event && p->committed < 0 ? p->answer_from - p->low_at_start : 0;
+}
+
+static void say_unanswered(kafka_source *k, int64_t n)
+{
+    if (n <= 0 || k->has_said_before)
+        return;
+    k->has_said_before = true;
+    kd_kafka_notice(k,
+                    "%lld events from before the group's first start are read for the state only; "
+                    "a group that starts with output.start: earliest answers them, too",
+                    (long long)n);
+}
+
 static void gain(kafka_source *k, rd_kafka_topic_partition_list_t *list)
 {
     check_known(k, list);
     bool ok = find_committed(k, list);
+    int64_t n_unanswered = 0;
     begin_term(k, list, ok);
     for (int i = 0; ok && i < list->cnt; i++) {
         part *p = kd_kafka_part(k, list->elems[i].topic, list->elems[i].partition);
-        if (p != NULL)
-            answer_from(k, p, list->elems[i].offset);
+        if (p == NULL)
+            continue;
+        answer_from(k, p, list->elems[i].offset);
+        n_unanswered += unanswered(p);
     }
+    say_unanswered(k, n_unanswered);
     if (ok && k->owner != NULL && k->fatal.rc == KD_OK)
         (void)write_owner(k, list); /* a group that went on has another rebalance for us */
     for (int i = 0; i < list->cnt; i++)

@@ -55,6 +55,7 @@ typedef struct kafka_source {
     rd_kafka_message_t **held; /* handed out, not released */
     size_t n_held, cap_held;
     kd_arena *arena;
+    bool has_said_before; /* what the group's first start leaves unanswered */
     bool events_paused, is_subscribed, is_member, is_away, is_full, is_full_paused;
     int64_t full_since_ms, woken_ms;
     int64_t n_records;

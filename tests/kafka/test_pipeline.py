@@ -180,6 +180,9 @@ def test_looking_for_topics_makes_none():
                             "action": "VIEW", "time": clock}) + "\n")
     said = kindred("produce", "-c", config("a"), "--in", events, "--quiet", code=1).stderr
     assert f"{topic('browse')} does not exist" in said, said
+    for args in ["run"], ["topics", "check"], ["produce", "--in", events]:
+        said = kindred(*args, code=1).stderr
+        assert "kafka: bootstrap.servers is not set, so no address was tried" in said, said
     said = kindred("run", "-c", config("a"), "--quiet", code=1).stderr
     assert f"topics.browse: topic {topic('browse')} does not exist" in said, said
     assert on_the_broker() == {"sentinel"}
@@ -252,13 +255,17 @@ def test_a_new_group_answers_what_comes_after_its_first_start():
     assert f"topics.recommendations: topic {topic('late')} does not exist" in said, said
     assert "late" not in on_the_broker()
     kindred("topics", "create", "-c", path, "--partitions", "4")
-    Instance(path).joined().end()
+    said = Instance(path).joined().end()
     assert read("late") == []
+    before = len(read("browse")) + len(read("purchase"))
+    assert f"{before} events from before the group's first start are read for the state only" in said, said
+    assert "output.start: earliest" in said, said
     produce(30)
     a = Instance(path).joined()
     wait_for("updates", lambda: read("late"), lambda r: len(r) >= 30)
     a.end()
     assert len(read("late")) == 30
+    assert "first start" not in a.said(), a.said()
 
 
 def test_poison_is_buried_and_the_next_event_served():
