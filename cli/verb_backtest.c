@@ -20,9 +20,10 @@ static const char help[] =
     "  --in FILE...            events: .jsonl, .csv, .tsv, .avro, each also .gz\n"
     "  --map MAP.yaml          how columns of CSV become events\n"
     "  --from TIME --to TIME   instead of files: the input topics of the (first) configuration,\n"
-    "                          from the first record stamped so to the first one stamped TIME or\n"
-    "                          later; without --to to the end that they have now. The catalogue\n"
-    "                          is read from its start. Nothing is committed or produced\n"
+    "                          the events from this time on and before that one, in the order of\n"
+    "                          their times wherever they stand; without --to to the end that the\n"
+    "                          topics have now. The catalogue is read from its start. Nothing is\n"
+    "                          committed or produced\n"
     "  -c FILE...              configurations, each with -c; the first is what the others are\n"
     "                          compared with\n"
     "  --grid OPTION=V,V,...   each of these values; several grids multiply, also with the files\n"
@@ -353,6 +354,19 @@ static kd_rc check_writable(const backtest *x, kd_err *err)
     return KD_OK;
 }
 
+/* Of topics: what a reader of the report cannot see in it. */
+static void tell_order(const backtest *x)
+{
+    if (x->codec == NULL)
+        return;
+    kd_kafka_range_counts c = kd_kafka_range_counts_of(x->source);
+    if (c.later > 0)
+        fprintf(stderr, "%lld records are later\n", (long long)c.later);
+    if (c.sorted > 0)
+        fprintf(stderr, "%lld records stood behind newer ones in their partition: sorted by time\n",
+                (long long)c.sorted);
+}
+
 static int run_backtest(backtest *x, int argc, char **argv, kd_err *err)
 {
     kd_flag flags[] = {
@@ -400,6 +414,8 @@ static int run_backtest(backtest *x, int argc, char **argv, kd_err *err)
               stderr);
         return KD_EXIT_INTERRUPTED;
     }
+    if (rc == KD_OK)
+        tell_order(x);
     if (rc == KD_OK)
         rc = write_reports(x, err);
     return kd_exit_of(rc);

@@ -13,21 +13,42 @@ enum {
     CALL_MS = 5000,
     WAIT_MS = 100,
     SILENCE_MS = 20000, /* what is waited for is known to be there */
+    STRETCH = 1024,     /* offsets that share a floor */
 };
 
-/* A partition, and the record at its head. */
+/* A record of a partition that is not in time order, read before its turn. */
+typedef struct early {
+    kd_ms time;
+    rd_kafka_message_t *m; /* owned */
+} early;
+
+/* A partition, and the record at its head. It is read twice: to learn what of it is in the range
+ * and in which order it stands, then to hand it out. */
 typedef struct part {
     kd_record_type type;
     const char *topic; /* of the source */
     rd_kafka_topic_t *rkt;
     int32_t number;
     int64_t begin, end; /* offsets; end is not in it */
-    bool is_started, is_over;
+    int64_t next;       /* offset that is read next */
+    bool is_started, is_scanned, is_over;
     rd_kafka_message_t *batch[BATCH];
     int n_batch, at;
-    bool has_head; /* batch[at], decoded: */
-    kd_rc rc;      /* KD_OK or KD_EDATA */
-    kd_ms time;    /* where it stands in the merge */
+    /* of the first reading: */
+    int64_t first, last, n_in, n_late; /* of the range: first and last offset, records, those that
+                                          an earlier one is newer than */
+    kd_ms newest;
+    int64_t floor_base;
+    kd_ms *floor; /* owned, [n_floor] by stretch from floor_base on: nothing in it or after it is
+                     older */
+    uint32_t n_floor, cap_floor;
+    /* of the second: */
+    early *early; /* owned, a heap by (time, offset) */
+    uint32_t n_early, cap_early;
+    rd_kafka_message_t *head; /* owned, NULL = none; decoded: */
+    kd_rc rc;                 /* KD_OK or KD_EDATA */
+    kd_ms time;               /* where it stands in the merge */
+    kd_ms read_time;          /* of the last good one that was read */
     kd_record record;
     kd_err err;
 } part;
@@ -47,7 +68,7 @@ typedef struct range_source {
     size_t n_held, cap_held;
     kd_arena *arena;   /* tag lists of what was handed out */
     kd_arena *scratch; /* of a head */
-    int64_t n_records, n_total;
+    int64_t n_records, n_total, n_later;
     int64_t heard_ms;              /* when the brokers last sent something */
     const kd_property *properties; /* borrowed */
     size_t n_properties;
@@ -103,7 +124,8 @@ static kd_rc find_parts(range_source *k, kd_err *err)
                                             .topic = k->topic[t],
                                             .rkt = k->rkt[t],
                                             .number = i,
-                                            .time = KD_MS_NONE};
+                                            .newest = KD_MS_NONE,
+                                            .read_time = KD_MS_NONE};
     return KD_OK;
 }
 
@@ -134,15 +156,25 @@ static kd_rc find_range(range_source *k, part *p, kd_err *err)
         return kd_fail(err, KD_RETRY, "%s[%d]: %s", p->topic, p->number, rd_kafka_err2str(rc));
     p->begin = low;
     p->end = high;
-    if (k->from != KD_MS_NONE && p->type != KD_CATALOG)
-        KD_TRY(offset_at(k, p, k->from, high, &p->begin, err));
+    if (k->from != KD_MS_NONE && p->type != KD_CATALOG) /* no event is a day newer than its stamp */
+        KD_TRY(
+            offset_at(k, p, k->from > KD_MS_DAY ? k->from - KD_MS_DAY : 0, high, &p->begin, err));
     for (size_t b = 0; b < k->n_begin; b++)
         if (k->begin[b].pos.partition == p->number && strcmp(k->begin[b].pos.topic, p->topic) == 0)
             p->begin = k->begin[b].pos.offset > low ? k->begin[b].pos.offset : low;
-    if (k->to != KD_MS_NONE)
-        KD_TRY(offset_at(k, p, k->to, high, &p->end, err));
+    p->next = p->floor_base = p->begin;
     p->is_over = p->begin >= p->end;
     k->n_total += p->is_over ? 0 : p->end - p->begin;
+    return KD_OK;
+}
+
+static kd_rc begin_reading(part *p, kd_err *err)
+{
+    if (rd_kafka_consume_start(p->rkt, p->number, p->begin) != 0)
+        return kd_fail(err, KD_EIO, "%s[%d] cannot be read: %s", p->topic, p->number,
+                       rd_kafka_err2str(rd_kafka_last_error()));
+    p->is_started = true;
+    p->next = p->begin;
     return KD_OK;
 }
 
@@ -158,12 +190,8 @@ static kd_rc start(kd_source *s, kd_err *err)
         KD_TRY(find_range(k, &k->parts[i], err));
     for (int i = 0; i < k->n_parts; i++) {
         part *p = &k->parts[i];
-        if (p->is_over)
-            continue;
-        if (rd_kafka_consume_start(p->rkt, p->number, p->begin) != 0)
-            return kd_fail(err, KD_EIO, "%s[%d] cannot be read: %s", p->topic, p->number,
-                           rd_kafka_err2str(rd_kafka_last_error()));
-        p->is_started = true;
+        if (!p->is_over)
+            KD_TRY(begin_reading(p, err));
     }
     k->heard_ms = kd_clock_mono_ms();
     return KD_OK;
@@ -193,39 +221,13 @@ static kd_rc decode(range_source *k, const part *p, const rd_kafka_message_t *m,
     return rc;
 }
 
-static void finish(part *p)
+static void end_reading(part *p)
 {
     for (; p->at < p->n_batch; p->at++)
         rd_kafka_message_destroy(p->batch[p->at]);
     if (p->is_started)
         rd_kafka_consume_stop(p->rkt, p->number);
     p->is_started = false;
-    p->is_over = true;
-}
-
-/* Looks at batch[at]: a head, the end of the partition, or news. */
-static kd_rc take(range_source *k, part *p, kd_err *err)
-{
-    const rd_kafka_message_t *m = p->batch[p->at];
-    if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF ||
-        (m->err == RD_KAFKA_RESP_ERR_NO_ERROR && m->offset >= p->end)) {
-        finish(p);
-        return KD_OK;
-    }
-    if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return kd_fail(err, KD_EIO, "%s[%d]: %s", p->topic, p->number, rd_kafka_message_errstr(m));
-    p->err = (kd_err){0};
-    kd_arena_reset(k->scratch);
-    p->rc = decode(k, p, m, k->scratch, &p->record, &p->err);
-    if (p->rc != KD_OK && p->rc != KD_EDATA) {
-        if (err != NULL)
-            *err = p->err;
-        return p->rc; /* it is tried again */
-    }
-    if (p->rc == KD_OK)
-        p->time = p->record.time;
-    p->has_head = true;
-    return KD_OK;
 }
 
 static kd_rc fetch(range_source *k, part *p, kd_err *err)
@@ -245,24 +247,212 @@ static kd_rc fetch(range_source *k, part *p, kd_err *err)
                    p->number, SILENCE_MS / 1000);
 }
 
+/* The next message of the partition, which stays in the batch; NULL: there is no more. KD_AGAIN:
+ * nothing came in time. */
+static kd_rc peek(range_source *k, part *p, rd_kafka_message_t **out, kd_err *err)
+{
+    *out = NULL;
+    if (p->next >= p->end)
+        return KD_OK;
+    if (p->at == p->n_batch)
+        KD_TRY(fetch(k, p, err));
+    rd_kafka_message_t *m = p->batch[p->at];
+    if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF ||
+        (m->err == RD_KAFKA_RESP_ERR_NO_ERROR && m->offset >= p->end)) {
+        p->next = p->end;
+        return KD_OK;
+    }
+    if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return kd_fail(err, KD_EIO, "%s[%d]: %s", p->topic, p->number, rd_kafka_message_errstr(m));
+    *out = m;
+    return KD_OK;
+}
+
+static rd_kafka_message_t *take(part *p)
+{
+    rd_kafka_message_t *m = p->batch[p->at++];
+    p->next = m->offset + 1;
+    return m;
+}
+
+static kd_rc decode_head(range_source *k, part *p, const rd_kafka_message_t *m, kd_err *err)
+{
+    p->err = (kd_err){0};
+    kd_arena_reset(k->scratch);
+    p->rc = decode(k, p, m, k->scratch, &p->record, &p->err);
+    if (p->rc == KD_OK || p->rc == KD_EDATA)
+        return KD_OK;
+    if (err != NULL)
+        *err = p->err;
+    return p->rc; /* it is tried again */
+}
+
+/* Of a bad record only the stamp is known. */
+static bool is_in_range(const range_source *k, const part *p, bool *is_later)
+{
+    kd_ms at = p->rc == KD_OK ? p->record.time : p->record.ts;
+    *is_later = k->to != KD_MS_NONE && at >= k->to;
+    return !*is_later && (k->from == KD_MS_NONE || p->type == KD_CATALOG || at >= k->from);
+}
+
+/* -- the first reading --------------------------------------------------------------------------
+ */
+
+static kd_rc note_place(part *p, int64_t offset, kd_err *err)
+{
+    if (p->rc == KD_OK)
+        p->read_time = p->record.time;
+    p->first = p->n_in++ == 0 ? offset : p->first;
+    p->n_late += p->read_time < p->newest;
+    p->newest = p->read_time > p->newest ? p->read_time : p->newest;
+    uint32_t at = (uint32_t)((offset - p->floor_base) / STRETCH);
+    if (!kd_grow((void **)&p->floor, &p->cap_floor, at + 1, sizeof *p->floor))
+        return kd_fail(err, KD_ENOMEM, "no memory for the order of %s[%d]", p->topic, p->number);
+    for (; p->n_floor <= at; p->n_floor++)
+        p->floor[p->n_floor] = INT64_MAX;
+    p->floor[at] = p->read_time < p->floor[at] ? p->read_time : p->floor[at];
+    return KD_OK;
+}
+
+/* Goes back to the first record of the range; the second reading ends after the last one. */
+static kd_rc turn_back(range_source *k, part *p, kd_err *err)
+{
+    end_reading(p);
+    k->n_total += p->n_in - (p->end - p->begin);
+    p->is_scanned = true;
+    for (uint32_t i = p->n_floor; i-- > 1;)
+        p->floor[i - 1] = p->floor[i] < p->floor[i - 1] ? p->floor[i] : p->floor[i - 1];
+    p->begin = p->first;
+    p->end = p->last + 1;
+    p->read_time = KD_MS_NONE;
+    p->is_over = p->n_in == 0;
+    return p->is_over ? KD_OK : begin_reading(p, err);
+}
+
+static kd_rc scan(range_source *k, part *p, kd_err *err)
+{
+    for (;;) {
+        rd_kafka_message_t *m;
+        bool is_later;
+        KD_TRY(peek(k, p, &m, err));
+        if (m == NULL)
+            return turn_back(k, p, err);
+        KD_TRY(decode_head(k, p, m, err));
+        if (is_in_range(k, p, &is_later)) {
+            KD_TRY(note_place(p, m->offset, err));
+            p->last = m->offset;
+        }
+        k->n_later += is_later;
+        rd_kafka_message_destroy(take(p));
+    }
+}
+
+/* -- heads --------------------------------------------------------------------------------------
+ */
+
+static bool is_earlier(const early *a, const early *b)
+{
+    return a->time != b->time ? a->time < b->time : a->m->offset < b->m->offset;
+}
+
+static kd_rc push_early(part *p, early x, kd_err *err)
+{
+    if (!kd_grow((void **)&p->early, &p->cap_early, p->n_early + 1, sizeof *p->early))
+        return kd_fail(err, KD_ENOMEM, "no memory to put %s[%d] in order", p->topic, p->number);
+    uint32_t i = p->n_early++;
+    for (; i > 0 && is_earlier(&x, &p->early[(i - 1) / 2]); i = (i - 1) / 2)
+        p->early[i] = p->early[(i - 1) / 2];
+    p->early[i] = x;
+    return KD_OK;
+}
+
+static early pop_early(part *p)
+{
+    early top = p->early[0], x = p->early[--p->n_early];
+    uint32_t i = 0;
+    for (uint32_t k = 1; k < p->n_early; k = 2 * i + 1) {
+        k += k + 1 < p->n_early && is_earlier(&p->early[k + 1], &p->early[k]);
+        if (!is_earlier(&p->early[k], &x))
+            break;
+        p->early[i] = p->early[k];
+        i = k;
+    }
+    p->early[i] = x;
+    return top;
+}
+
+/* True if nothing that is still to be read comes before the first of the early ones. */
+static bool is_early_due(const part *p)
+{
+    uint64_t at = (uint64_t)(p->next - p->floor_base) / STRETCH;
+    return p->n_early > 0 &&
+           (p->next >= p->end || at >= p->n_floor || p->early[0].time <= p->floor[at]);
+}
+
+/* The next record of the range in the partition's own order, decoded and left in the batch; NULL:
+ * there is no more. */
+static kd_rc read_on(range_source *k, part *p, rd_kafka_message_t **out, kd_err *err)
+{
+    for (;;) {
+        bool is_later;
+        KD_TRY(peek(k, p, out, err));
+        if (*out == NULL)
+            return KD_OK;
+        KD_TRY(decode_head(k, p, *out, err));
+        if (is_in_range(k, p, &is_later)) {
+            p->read_time = p->rc == KD_OK ? p->record.time : p->read_time;
+            return KD_OK;
+        }
+        rd_kafka_message_destroy(take(p));
+    }
+}
+
+/* A partition in disorder: what came too early waits until its turn. */
+static kd_rc find_sorted_head(range_source *k, part *p, kd_err *err)
+{
+    rd_kafka_message_t *m;
+    while (!is_early_due(p) && p->next < p->end) {
+        KD_TRY(read_on(k, p, &m, err));
+        if (m == NULL)
+            break;
+        KD_TRY(push_early(p, (early){p->read_time, m}, err));
+        take(p);
+    }
+    if (p->n_early == 0)
+        return KD_OK;
+    KD_TRY(decode_head(k, p, p->early[0].m, err));
+    early first = pop_early(p);
+    p->time = first.time;
+    p->head = first.m;
+    return KD_OK;
+}
+
 /* Finds a partition's head. KD_AGAIN: nothing came in time. */
 static kd_rc find_head(range_source *k, part *p, kd_err *err)
 {
-    while (!p->has_head && !p->is_over) {
-        if (p->at == p->n_batch)
-            KD_TRY(fetch(k, p, err));
-        KD_TRY(take(k, p, err));
+    if (p->n_late > 0) {
+        KD_TRY(find_sorted_head(k, p, err));
+    } else {
+        rd_kafka_message_t *m;
+        KD_TRY(read_on(k, p, &m, err));
+        p->time = p->read_time;
+        p->head = m == NULL ? NULL : take(p);
+    }
+    if (p->head == NULL) {
+        end_reading(p);
+        p->is_over = true;
     }
     return KD_OK;
 }
 
 static kd_rc find_heads(range_source *k, kd_err *err)
 {
-    for (int i = 0; i < k->n_parts; i++) {
-        part *p = &k->parts[i];
-        if (!p->has_head && !p->is_over)
-            KD_TRY(find_head(k, p, err));
-    }
+    for (int i = 0; i < k->n_parts; i++)
+        if (!k->parts[i].is_scanned && !k->parts[i].is_over)
+            KD_TRY(scan(k, &k->parts[i], err));
+    for (int i = 0; i < k->n_parts; i++)
+        if (k->parts[i].head == NULL && !k->parts[i].is_over)
+            KD_TRY(find_head(k, &k->parts[i], err));
     return KD_OK;
 }
 
@@ -297,11 +487,11 @@ static kd_rc next(kd_source *s, kd_record *out, kd_err *err)
     KD_TRY(find_heads(k, err));
     part *first = NULL;
     for (int i = 0; i < k->n_parts; i++)
-        if (k->parts[i].has_head && (first == NULL || comes_before(&k->parts[i], first)))
+        if (k->parts[i].head != NULL && (first == NULL || comes_before(&k->parts[i], first)))
             first = &k->parts[i];
     if (first == NULL)
         return KD_END;
-    rd_kafka_message_t *m = first->batch[first->at];
+    rd_kafka_message_t *m = first->head;
     kd_rc rc = first->rc;
     if (rc == KD_OK && first->type == KD_CATALOG) /* its tag list was in the scratch arena */
         rc = decode(k, first, m, k->arena, &first->record, &first->err);
@@ -312,8 +502,7 @@ static kd_rc next(kd_source *s, kd_record *out, kd_err *err)
     if (!hold(k, m))
         return kd_fail(err, KD_ENOMEM, "no memory for a batch");
     *out = first->record;
-    first->at++;
-    first->has_head = false;
+    first->head = NULL;
     k->n_records++;
     return rc;
 }
@@ -333,12 +522,23 @@ static void progress(const kd_source *s, kd_progress *out)
     *out = (kd_progress){k->n_records, k->n_total - k->n_records, -1, -1};
 }
 
+static void close_part(part *p)
+{
+    end_reading(p);
+    for (uint32_t i = 0; i < p->n_early; i++)
+        rd_kafka_message_destroy(p->early[i].m);
+    if (p->head != NULL)
+        rd_kafka_message_destroy(p->head);
+    free(p->early);
+    free(p->floor);
+}
+
 static void close_source(kd_source *s)
 {
     range_source *k = (range_source *)s;
     release(s);
     for (int i = 0; i < k->n_parts; i++)
-        finish(&k->parts[i]);
+        close_part(&k->parts[i]);
     for (int t = 0; t < KD_RECORD_TYPES; t++) {
         if (k->rkt[t] != NULL)
             rd_kafka_topic_destroy(k->rkt[t]);
@@ -392,4 +592,13 @@ kd_rc kd_kafka_range_source_new(const kd_kafka_range_options *o, kd_source **out
     }
     *out = &k->base;
     return KD_OK;
+}
+
+kd_kafka_range_counts kd_kafka_range_counts_of(const kd_source *s)
+{
+    const range_source *k = (const range_source *)s;
+    kd_kafka_range_counts c = {.later = k->n_later};
+    for (int i = 0; i < k->n_parts; i++)
+        c.sorted += k->parts[i].n_late;
+    return c;
 }

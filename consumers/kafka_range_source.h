@@ -1,14 +1,17 @@
 /* kafka_range_source.h - yesterday's topics: what lies between two times, and then the end.
  *
  * A bounded source: where each partition begins and ends is looked up once, at start. Records come
- * merged by (event time, topic, partition, offset), so that the same log gives the same sequence
- * however fast which partition arrives; a partition that is not in time order keeps its own order,
- * and a bad record stands at the time of the good one before it.
+ * sorted by (event time, topic, partition, offset), so that the same log gives the same sequence
+ * however fast which partition arrives, and history that was produced after newer events comes
+ * before them. A bad record stands at the time of the good one before it in its partition.
+ *
+ * For that a partition is read twice: what of it is in the range, and in which order, is known
+ * before its first record is handed out. In a partition that is not in time order a record waits
+ * in memory until nothing older is still to be read; one in order keeps nothing.
  *
  * I1  no group is joined, nothing is committed
- * I2  of a topic: from the first record stamped `from` or later up to the first one stamped `to` or
- *     later (the broker's index of record timestamps), at most to its end at start; the catalogue
- *     from its oldest record on
+ * I2  of a topic: the records whose event time (a bad one: stamp) is `from` or later and before
+ *     `to`, wherever they stand before its end at start; of the catalogue also the older ones
  * I3  a record is handed out only when the head of every partition that has not ended is known
  * @thread one at a time
  */
@@ -37,5 +40,11 @@ typedef struct kd_kafka_range_options {
  * (retention). */
 KD_CHECK kd_rc kd_kafka_range_source_new(const kd_kafka_range_options *o, kd_source **out,
                                          kd_err *err);
+/* What the first reading met, known once next() gave a record or KD_END: records of `to` or later,
+ * which are left out, and records that stood behind a newer one in their partition. */
+typedef struct kd_kafka_range_counts {
+    int64_t later, sorted;
+} kd_kafka_range_counts;
+kd_kafka_range_counts kd_kafka_range_counts_of(const kd_source *s);
 
 #endif

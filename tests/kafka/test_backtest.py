@@ -121,6 +121,42 @@ def test_between_two_times():
     assert nothing["records"] == 60 and nothing["runs"][0]["questions"]["judged"] == 0
 
 
+def test_history_after_newer_events():
+    """What was produced after newer events, and one stray record of tomorrow before all, change nothing but places."""
+    stray = {"type": "BrowseEvent", "event_id": "stray", "user_id": "u1", "session_id": None, "item_id": "i1",
+             "time": LOG[-1]["time"] + 3_600_000, "action": "VIEW"}
+    topics = ("browse", "purchase", "catalog", "forget")
+    behind = [w for name in topics for w in ("--set", f"topics.{name}={run_id}-behind-{name}")]
+    kindred("topics", "create", "-c", CONFIG, "--partitions", "2", *behind)
+    rng, blocks = random.Random(SEED + 1), [LOG[k:k + 500] for k in range(0, len(LOG), 500)]
+    rng.shuffle(blocks)
+    for name, block in [("stray", [stray])] + list(enumerate(blocks)):
+        kindred("produce", "-c", CONFIG, *behind, "--in", as_file(f"block{name}.jsonl", block), "--quiet")
+    whole = backtest("--in", as_file("whole.jsonl", LOG + [stray]), *GRID, *behind)
+    for threads in ("1", "3"):
+        done = kindred("backtest", "--quiet", "-c", CONFIG, "--json", "-", "--from", "2000-01-01", "--threads", threads,
+                       *GRID, *behind)
+        assert computed(json.loads(done.stdout), digests=False) == computed(whole, digests=False)
+        assert "sorted by time" in done.stderr, done.stderr
+    first, last = LOG[1000]["time"], LOG[2400]["time"]
+    part = [e for e in LOG if (first <= e["time"] or e["type"] == "CatalogItem") and e["time"] < last]
+    done = kindred("backtest", "--quiet", "-c", CONFIG, "--json", "-", "--from", iso(first), "--to", iso(last), *behind)
+    by_file = backtest("--in", as_file("part.jsonl", part), *behind)
+    assert computed(json.loads(done.stdout), digests=False) == computed(by_file, digests=False)
+    later = len([e for e in LOG if e["time"] >= last]) + 1
+    assert f"{later} records are later\n" in done.stderr, done.stderr
+    for at in (LOG[60]["time"], first, last, LOG[-1]["time"]):
+        said = []
+        for source in (["--in", as_file("whole.jsonl", LOG + [stray])], []):
+            x = json.loads(kindred("explain", "--json", "--identities", "--shopper", "u1", "--at", iso(at), "-c", CONFIG,
+                                   *behind, *source).stdout)
+            for place in ("topic", "partition", "offset"):
+                (x["last_event"] or {}).pop(place, None)
+            said.append(x)
+        assert said[0] == said[1], (at, said)
+        assert said[1]["events"] == len([e for e in LOG if e["time"] <= at]), (at, said[1]["events"])
+
+
 def test_nothing_is_left_behind():
     for name in ("recommendations", "dead-letters", "receipts"):
         got = subprocess.run(["kcat", "-b", BROKERS, "-C", "-t", f"{run_id}-{name}", "-e", "-q"],
