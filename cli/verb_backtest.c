@@ -308,6 +308,11 @@ static kd_rc write_file(const char *path, const kd_buf *text, kd_err *err)
     return is_bad ? kd_fail(err, KD_EIO, "cannot write %s: %s", path, strerror(errno)) : KD_OK;
 }
 
+static bool is_any_judged(const backtest *x)
+{
+    return kd_scorer_units(kd_backtest_scorer(x->bt, 0))->scored > 0;
+}
+
 static kd_rc write_reports(const backtest *x, kd_err *err)
 {
     static const struct {
@@ -329,7 +334,7 @@ static kd_rc write_reports(const backtest *x, kd_err *err)
         rc = text.failed ? kd_fail(err, KD_ENOMEM, "no memory for a report")
                          : write_file(path, &text, err);
     }
-    if (rc == KD_OK && !is_out_taken) {
+    if (rc == KD_OK && !is_out_taken && is_any_judged(x)) {
         kd_buf_clear(&text);
         kd_report_text(&r, &text);
         rc = text.failed ? kd_fail(err, KD_ENOMEM, "no memory for a report")
@@ -365,6 +370,24 @@ static void tell_order(const backtest *x)
     if (c.sorted > 0)
         fprintf(stderr, "%lld records stood behind newer ones in their partition: sorted by time\n",
                 (long long)c.sorted);
+}
+
+/* No figure of such a report says anything. */
+static void tell_nothing(const backtest *x)
+{
+    kd_backtest_log log = kd_backtest_log_of(x->bt);
+    char first[32], last[32];
+    if (log.first == KD_MS_NONE) {
+        fputs("no event in this range was judged: there is none\n", stderr);
+        return;
+    }
+    kd_time_iso(log.first, first);
+    kd_time_iso(log.last, last);
+    fprintf(stderr,
+            "no event in this range was judged: they are from %s to %s, and each was its shopper's "
+            "first, "
+            "a cancellation, or only taught (--score-from, --score-shoppers)\n",
+            first, last);
 }
 
 static int run_backtest(backtest *x, int argc, char **argv, kd_err *err)
@@ -418,6 +441,10 @@ static int run_backtest(backtest *x, int argc, char **argv, kd_err *err)
         tell_order(x);
     if (rc == KD_OK)
         rc = write_reports(x, err);
+    if (rc == KD_OK && !is_any_judged(x)) {
+        tell_nothing(x);
+        return KD_EXIT_USAGE;
+    }
     return kd_exit_of(rc);
 }
 

@@ -445,8 +445,18 @@ def test_what_is_wrong_is_said():
     bad = path("bad.jsonl", open(EVENTS).read() + "{}\nnot json\n")
     assert "dead letters" in wrong("--in", bad, "--max-dead-letters", "1", code=3)
     assert report("--in", bad)["dead_letters"] == 2
-    empty = report("--in", path("empty.jsonl", ""))
-    assert empty["records"] == 0 and empty["runs"][0]["questions"]["judged"] == 0
+
+
+def test_nothing_judged_is_said():
+    """No tables of zeros, and no success; the forms for programs say that nothing was judged."""
+    first = path("first.jsonl", json.dumps(event("u1", "i1", START)) + "\n")
+    for args, word in ((("--in", path("empty.jsonl", "")), "there is none"), (("--in", first), "its shopper's first"),
+                       (("--in", EVENTS, "--score-from", "2040-01-01"), "only taught")):
+        done = kindred("backtest", "--quiet", *args, code=1)
+        assert "no event in this range was judged" in done.stderr and word in done.stderr, done.stderr
+        assert done.stdout == "", done.stdout
+        said = json.loads(kindred("backtest", "--quiet", *args, "--json", "-", code=1).stdout)
+        assert said["runs"][0]["questions"]["judged"] == 0
 
 
 def main():

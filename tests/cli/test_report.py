@@ -34,12 +34,12 @@ def make_events(n=3000):
     return path("events.jsonl", "\n".join(lines) + "\n")
 
 
-def backtest(*args):
+def backtest(*args, code=0):
     page, numbers = path("report.html"), path("report.json")
     env = {k: v for k, v in os.environ.items() if not k.startswith("KINDRED_")}
     done = subprocess.run([BIN, "backtest", "--quiet", *args, "--html", page, "--json", numbers],
                           capture_output=True, text=True, env=env, timeout=200)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == code, done.stderr
     with open(page, encoding="utf-8") as f, open(numbers, encoding="utf-8") as g:
         return f.read(), json.load(g)
 
@@ -118,9 +118,9 @@ def test_page_of_one_of_many_and_of_nothing():
     many = ",".join(str(k) for k in range(1, 13))
     text, _ = backtest("--in", make_events(400), "--grid", f"usercf.neighbours={many}")
     check_figures(check_whole(text))
-    text, _ = backtest("--in", path("one.jsonl", open(make_events(1)).read()))
+    text, _ = backtest("--in", path("one.jsonl", open(make_events(1)).read()), code=1)
     check_whole(text)
-    text, _ = backtest("--in", path("none.jsonl", ""))
+    text, _ = backtest("--in", path("none.jsonl", ""), code=1)
     check_whole(text)
 
 

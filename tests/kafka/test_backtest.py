@@ -82,8 +82,8 @@ def iso(ms):
     return datetime.datetime.fromtimestamp(ms / 1000, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
-def backtest(*args):
-    return json.loads(kindred("backtest", "--quiet", "-c", CONFIG, "--json", "-", *args).stdout)
+def backtest(*args, code=0):
+    return json.loads(kindred("backtest", "--quiet", "-c", CONFIG, "--json", "-", *args, code=code).stdout)
 
 
 def computed(report, digests=True):
@@ -117,7 +117,7 @@ def test_between_two_times():
     by_topic = backtest("--from", iso(first), "--to", iso(last))
     assert by_topic["records"] == len(part) == 1460, (by_topic["records"], len(part))
     assert computed(by_topic, digests=False) == computed(by_file, digests=False)
-    nothing = backtest("--from", iso(LOG[-1]["time"] + 1))
+    nothing = backtest("--from", iso(LOG[-1]["time"] + 1), code=1)
     assert nothing["records"] == 60 and nothing["runs"][0]["questions"]["judged"] == 0
 
 
