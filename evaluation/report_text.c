@@ -6,15 +6,49 @@
 #include "base/timefmt.h"
 #include "evaluation/report.h"
 
-enum { NAME_MOST = 40 };
+/* Longer names than this make room for numbers; narrower columns than NARROWEST hold no value. */
+enum { NAME_MOST = 24, NARROWEST = 8, NAME_ROOM = NAME_MOST + 1 };
 
-/* The widest name, cut at NAME_MOST columns (names are options and file names: mostly ASCII). */
-static int name_width(const kd_report *r)
+/* Of names that are options and file names: mostly ASCII. */
+static size_t widest_name(const kd_report *r)
 {
-    size_t most = 6;
+    size_t most = 0;
     for (uint32_t k = 0; k < r->n; k++)
         most = strlen(r->runs[k].name) > most ? strlen(r->runs[k].name) : most;
-    return (int)(most < NAME_MOST ? most : NAME_MOST);
+    return most;
+}
+
+static bool is_numbered(const kd_report *r)
+{
+    return widest_name(r) > NAME_MOST;
+}
+
+static int name_width(const kd_report *r)
+{
+    size_t most = widest_name(r);
+    return most > NAME_MOST || most < NARROWEST ? NARROWEST : (int)most;
+}
+
+/* What a configuration is called in the tables: its name, or its number in the legend. */
+static const char *called(const kd_report *r, uint32_t k, char out[NAME_ROOM])
+{
+    if (is_numbered(r))
+        snprintf(out, NAME_ROOM, "#%u", k + 1);
+    else
+        snprintf(out, NAME_ROOM, "%s", r->runs[k].name);
+    return out;
+}
+
+/* Numbers and whole names: two names may differ in their last letter alone. */
+static void add_legend(const kd_report *r, kd_buf *out)
+{
+    if (!is_numbered(r))
+        return;
+    kd_buf_addc(out, '\n');
+    for (uint32_t k = 0; k < r->n; k++) {
+        char name[NAME_ROOM];
+        kd_buf_addf(out, "%-*s  %s\n", NARROWEST, called(r, k, name), r->runs[k].name);
+    }
 }
 
 static char mark_of(const kd_versus *v)
@@ -47,8 +81,9 @@ static void add_digests(const kd_report *r, int width, kd_buf *out)
 {
     kd_buf_addf(out, "\n%-*s  %-32s  %-32s  %12s\n", width, "", "output digest", "state digest",
                 "updates");
+    char name[NAME_ROOM];
     for (uint32_t k = 0; k < r->n; k++)
-        kd_buf_addf(out, "%-*.*s  %s  %s  %12lld\n", width, width, r->runs[k].name,
+        kd_buf_addf(out, "%-*s  %s  %s  %12lld\n", width, called(r, k, name),
                     r->runs[k].output_digest, r->runs[k].state_digest,
                     (long long)r->runs[k].updates);
 }
@@ -65,7 +100,8 @@ static void add_cutoff(const kd_report *r, int width, uint32_t c, kd_buf *out)
     kd_buf_addf(out, "  %12s  %12s\n", "F1/shopper", "F1 of means");
     for (uint32_t k = 0; k < r->n; k++) {
         const kd_verdict *v = kd_compare_verdict(r->compare, k);
-        kd_buf_addf(out, "%-*.*s", width, width, r->runs[k].name);
+        char name[NAME_ROOM];
+        kd_buf_addf(out, "%-*s", width, called(r, k, name));
         for (uint32_t m = 0; m < KD_METRICS; m++)
             kd_buf_addf(out, "  %12.5f%c", v->total[m][c].value,
                         k == 0 ? ' ' : mark_of(&v->total_versus[m][c]));
@@ -90,7 +126,8 @@ static void add_lists(const kd_report *r, int width, kd_buf *out)
         const kd_list_sums *l = kd_scorer_lists(r->runs[k].scorer);
         uint32_t n_parts;
         const kd_part_sums *p = kd_scorer_parts(r->runs[k].scorer, &n_parts);
-        kd_buf_addf(out, "%-*.*s  %8.2f%%  %8.3f  %7.2f%%  %7.2f%% ", width, width, r->runs[k].name,
+        char name[NAME_ROOM];
+        kd_buf_addf(out, "%-*s  %8.2f%%  %8.3f  %7.2f%%  %7.2f%% ", width, called(r, k, name),
                     100 *
                         kd_metric_coverage(kd_scorer_listed(r->runs[k].scorer), (uint64_t)r->items),
                     l->items > 0 ? l->novelty / (double)l->items : 0,
@@ -109,8 +146,9 @@ static void add_segments(const kd_report *r, int width, kd_buf *out)
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
         kd_buf_addf(out, "\n%s@%u by segment\n%-26s  %12s", kd_metric_name(shown[i]),
                     r->cutoffs.k[r->cutoffs.head], "", "questions");
+        char name[NAME_ROOM];
         for (uint32_t k = 0; k < r->n; k++)
-            kd_buf_addf(out, "  %*.*s", width, width, r->runs[k].name);
+            kd_buf_addf(out, "  %*s", width, called(r, k, name));
         kd_buf_adds(out, "\n");
         for (uint32_t s = 0; s < KD_SEGMENTS; s++) {
             int64_t n = kd_compare_segment_units(r->compare, (kd_segment)s);
@@ -136,9 +174,11 @@ static void add_measured(const kd_report *r, int width, kd_buf *out)
                 "events/s", "p50 us", "p99 us", "judging s");
     for (uint32_t k = 0; k < r->n; k++) {
         const kd_report_run *x = &r->runs[k];
-        kd_buf_addf(out, "%-*.*s  %10.3f  %12.0f  %10.1f  %10.1f  %10.3f\n", width, width, x->name,
-                    x->pace.busy_s, x->pace.busy_s > 0 ? (double)x->events / x->pace.busy_s : 0,
-                    x->pace.p50_us, x->pace.p99_us, x->pace.judge_s);
+        char name[NAME_ROOM];
+        kd_buf_addf(out, "%-*s  %10.3f  %12.0f  %10.1f  %10.1f  %10.3f\n", width,
+                    called(r, k, name), x->pace.busy_s,
+                    x->pace.busy_s > 0 ? (double)x->events / x->pace.busy_s : 0, x->pace.p50_us,
+                    x->pace.p99_us, x->pace.judge_s);
     }
     kd_buf_addf(out,
                 "%.3f s in all on %u threads, of them %.3f s reading beside it, and %.3f s "
@@ -150,6 +190,7 @@ void kd_report_text(const kd_report *r, kd_buf *out)
 {
     int width = name_width(r);
     add_log(r, out);
+    add_legend(r, out);
     add_digests(r, width, out);
     for (uint32_t c = 0; c < r->cutoffs.n; c++)
         add_cutoff(r, width, c, out);
@@ -160,10 +201,11 @@ void kd_report_text(const kd_report *r, kd_buf *out)
                 "\n± half of the 95 %% interval (bootstrap over shoppers, %u resamples, seed "
                 "%llu).",
                 r->resamples, (unsigned long long)r->seed);
+    char name[NAME_ROOM];
     if (r->n > 1)
         kd_buf_addf(out,
                     "\n+ and -: better or worse than %s, p < %g, corrected for all that is "
                     "compared in the table.",
-                    r->runs[0].name, KD_SIGNIFICANT);
+                    called(r, 0, name), KD_SIGNIFICANT);
     kd_buf_adds(out, "\n");
 }

@@ -459,6 +459,18 @@ def test_nothing_judged_is_said():
         assert said["runs"][0]["questions"]["judged"] == 0
 
 
+def test_long_names_are_told_apart():
+    """Names that differ in their last letters alone: numbers in the tables, whole names in a legend."""
+    grids = [w for g in ("recommend.exclude=none", "usercf.similarity=cosine,jaccard", "usercf.neighbours=20,21")
+             for w in ("--grid", g)]
+    said = kindred("backtest", "--quiet", "--in", EVENTS, *grids).stdout
+    legend = dict(re.findall(r"^(#\d+) +(exclude=none .*)$", said, re.M))
+    assert len(legend) == len(set(legend.values())) == 4 and legend["#4"].endswith("neighbours=21"), legend
+    assert len(re.findall(r"^#\d+ ", said, re.M)) >= 4 * 5 and "worse than #1," in said
+    short = kindred("backtest", "--quiet", "--in", EVENTS, "--grid", "usercf.neighbours=20,21").stdout
+    assert "#1" not in short and "worse than neighbours=20," in short
+
+
 def main():
     for name, test in list(globals().items()):
         if name.startswith("test_"):
