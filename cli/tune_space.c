@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/rng.h"
 #include "base/yaml.h"
 #include "operators/recommender.h"
 
@@ -168,6 +169,93 @@ void kd_tune_space_text(const kd_tune_space *s, uint32_t k, double x, kd_buf *ou
         add_duration(fmin(t->to, fmax(t->from, rounded_time(value))), out);
     else
         kd_buf_addf(out, "%.0f", rounded(value, t->from, t->to, true));
+}
+
+uint64_t kd_tune_space_hash(const kd_tune_space *s, const double *point)
+{
+    kd_buf text = {0};
+    for (uint32_t k = 0; k < s->n; k++) {
+        kd_tune_space_text(s, k, point[k], &text);
+        kd_buf_addc(&text, '\n');
+    }
+    uint64_t hash = kd_hash64(text.p, text.n, 0);
+    kd_buf_dispose(&text);
+    return hash;
+}
+
+static bool is_tried(const kd_tune_space *s, const uint64_t *tried, uint32_t n, const double *point)
+{
+    uint64_t hash = kd_tune_space_hash(s, point);
+    for (uint32_t k = 0; k < n; k++)
+        if (tried[k] == hash)
+            return true;
+    return false;
+}
+
+/* How many values an option has; 0: too many to count. */
+static uint64_t values_of(const kd_tune_space *s, uint32_t k)
+{
+    const kd_tuned *t = &s->tuned[k];
+    if (t->choices != NULL)
+        return s->dims[k].n_choices;
+    bool is_countable = t->opt->type == KD_OPT_INT && t->to <= 999; /* text has three digits */
+    return is_countable ? (uint64_t)(t->to - t->from) + 1 : 0;
+}
+
+static double nth_value(const kd_tune_space *s, uint32_t k, uint64_t i)
+{
+    const kd_tuned *t = &s->tuned[k];
+    if (t->choices != NULL)
+        return (double)i;
+    double v = t->from + (double)i;
+    double x =
+        t->is_log ? log(v / t->from) / log(t->to / t->from) : (v - t->from) / (t->to - t->from);
+    return fmin(1, fmax(0, x));
+}
+
+/* The number of settings; 0: more than MOST, or too many to count. */
+static uint64_t size_of(const kd_tune_space *s)
+{
+    const uint64_t MOST = UINT64_C(1) << 24;
+    uint64_t n = 1;
+    for (uint32_t k = 0; k < s->n && n > 0; k++) {
+        uint64_t values = values_of(s, k);
+        n = values > MOST || n * values > MOST ? 0 : n * values;
+    }
+    return n;
+}
+
+/* All settings in turn, from a drawn one on. */
+static bool walk(const kd_tune_space *s, kd_rng *rng, const uint64_t *tried, uint32_t n,
+                 double *point)
+{
+    uint64_t size = size_of(s), start = size == 0 ? 0 : kd_rng_below(rng, size);
+    for (uint64_t i = 0; i < size; i++) {
+        uint64_t at = (start + i) % size;
+        for (uint32_t k = 0; k < s->n; k++) {
+            point[k] = nth_value(s, k, at % values_of(s, k));
+            at /= values_of(s, k);
+        }
+        if (!is_tried(s, tried, n, point))
+            return true;
+    }
+    return false;
+}
+
+bool kd_tune_space_renew(const kd_tune_space *s, uint64_t seed, const uint64_t *tried, uint32_t n,
+                         double *point)
+{
+    enum { DRAWS = 256 };
+    kd_rng rng;
+    kd_rng_init(&rng, seed * UINT64_C(0xD1B54A32D192ED03) + n);
+    bool is_new = !is_tried(s, tried, n, point);
+    for (int d = 0; d < DRAWS && !is_new; d++) {
+        for (uint32_t k = 0; k < s->n; k++)
+            point[k] = s->dims[k].n_choices > 0 ? (double)kd_rng_below(&rng, s->dims[k].n_choices)
+                                                : kd_rng_real(&rng);
+        is_new = !is_tried(s, tried, n, point);
+    }
+    return is_new || walk(s, &rng, tried, n, point);
 }
 
 void kd_tune_space_print(const kd_tune_space *s, kd_buf *out)

@@ -35,6 +35,12 @@ KD_CHECK kd_rc kd_tune_space_load(const char *path, kd_arena *arena, kd_tune_spa
                                   kd_err *err);
 /* The text of the k-th option at this coordinate. */
 void kd_tune_space_text(const kd_tune_space *s, uint32_t k, double x, kd_buf *out);
+/* What tells the settings of a point from others: two points of one text are one setting. */
+uint64_t kd_tune_space_hash(const kd_tune_space *s, const double *point);
+/* Makes of a point that was tried before (its hash is among tried[n]) one that was not, the same
+ * one for the same seed and tried points. False: there is none. O(n) a point that is looked at. */
+bool kd_tune_space_renew(const kd_tune_space *s, uint64_t seed, const uint64_t *tried, uint32_t n,
+                         double *point);
 /* All of it on one line, for the head of a journal. */
 void kd_tune_space_print(const kd_tune_space *s, kd_buf *out);
 

@@ -25,7 +25,9 @@ static const char help[] =
     "                            usercf.similarity: [cosine, jaccard]\n"
     "                            usercf.neighbours: {from: 50, to: 1000, log: true}\n"
     "  --journal FILE          trials as JSON lines; if it is there the search goes on\n"
-    "  --trials N              budget, with those in the journal (default 100)\n"
+    "  --trials N              budget, with those in the journal (default 100); no setting is "
+    "tried\n"
+    "                          twice, and a space without another one ends the search\n"
     "  --objective SUM         what shall be great (default hr@20+mrr@20): a sum of hr@K, mrr@K,\n"
     "                          ndcg@K, each with a factor if wanted: hr@20+0.5*mrr@10\n"
     "  --seed N                of the search (default 1): same seed, data and space, same trials\n"
@@ -60,6 +62,7 @@ typedef struct tune {
     double *points, *values; /* [n x space.n], [n] */
     trial *trials;
     uint32_t *order;
+    uint64_t *tried; /* [n] kd_tune_space_hash */
     uint32_t n;
     bool is_quiet;
 } tune;
@@ -150,6 +153,7 @@ static kd_rc take_trial(tune *x, kd_str line, kd_err *err)
         t->at = (kd_protocol_figures){kd_jval_real(kd_jval_get(v, "hr")),
                                       kd_jval_real(kd_jval_get(v, "mrr")),
                                       kd_jval_real(kd_jval_get(v, "ndcg"))};
+        x->tried[x->n] = kd_tune_space_hash(&x->space, x->points + (size_t)x->n * x->space.n);
         x->n++;
     }
     kd_jval_free(v);
@@ -280,11 +284,16 @@ static uint32_t best_of(const tune *x)
     return best;
 }
 
+/* KD_END: there is no setting that was not tried. */
 static kd_rc try_next(tune *x, kd_err *err)
 {
     const uint32_t n = x->n;
     kd_search s = {x->space.dims, x->space.n, (uint64_t)x->seed};
-    kd_search_propose(&s, x->points, x->values, n, x->order, x->points + (size_t)n * x->space.n);
+    double *point = x->points + (size_t)n * x->space.n;
+    kd_search_propose(&s, x->points, x->values, n, x->order, point);
+    if (!kd_tune_space_renew(&x->space, s.seed, x->tried, n, point))
+        return KD_END;
+    x->tried[n] = kd_tune_space_hash(&x->space, point);
     KD_TRY(set_options(x, n, err));
     kd_protocol_run_options o = {.values = &x->common.config.values,
                                  .workers = kd_held_out_workers(&x->common.config.values),
@@ -367,7 +376,9 @@ static kd_rc open_all(tune *x, const kd_flag *flags, kd_err *err)
     x->values = kd_arena_calloc(x->arena, n, sizeof *x->values);
     x->trials = kd_arena_calloc(x->arena, n, sizeof *x->trials);
     x->order = kd_arena_calloc(x->arena, n, sizeof *x->order);
-    if (x->points == NULL || x->values == NULL || x->trials == NULL || x->order == NULL)
+    x->tried = kd_arena_calloc(x->arena, n, sizeof *x->tried);
+    if (x->points == NULL || x->values == NULL || x->trials == NULL || x->order == NULL ||
+        x->tried == NULL)
         return kd_fail(err, KD_ENOMEM, "no memory for %lld trials", (long long)x->budget);
     KD_TRY(kd_held_out_load(x->arena, flags, v, NULL, &x->protocol, err));
     return open_journal(x, err);
@@ -378,8 +389,13 @@ static kd_rc run(tune *x, const kd_flag *flags, kd_err *err)
     KD_TRY(open_all(x, flags, err));
     if (!x->is_quiet && x->n > 0)
         fprintf(stderr, "%u trials in %s\n", x->n, x->journal);
-    while (x->n < x->budget)
-        KD_TRY(try_next(x, err));
+    kd_rc rc = KD_OK;
+    while (rc == KD_OK && x->n < x->budget)
+        rc = try_next(x, err);
+    if (rc != KD_OK && rc != KD_END)
+        return rc;
+    if (rc == KD_END && !x->is_quiet)
+        fprintf(stderr, "%u trials, and no other setting is in the space: the search ends\n", x->n);
     return write_best(x, kd_flag_value(flags, "out"), err);
 }
 

@@ -184,6 +184,19 @@ def path_of_seed(seed):
     return journal
 
 
+def test_no_setting_is_tried_twice():
+    for name, text, settings in (("two", "usercf.similarity: [jaccard, cosine]\n", 2),
+                                 ("twelve", "usercf.similarity: [jaccard, cosine]\nusercf.neighbours: {from: 3, to: 8, log: true}\n",
+                                  12)):
+        space, journal = path(f"{name}.yaml", text), path(f"{name}.jsonl")
+        assert "no other setting" not in tune(journal, settings - 1, space=space).stderr
+        done = tune(journal, 30, space=space)
+        tried = [json.dumps(t["options"]) for t in trials_of(journal)[1]]
+        assert len(tried) == len(set(tried)) == settings, tried
+        assert f"{settings} trials, and no other setting is in the space" in done.stderr, done.stderr
+        assert tune(journal, 30, space=space).stdout == done.stdout
+
+
 def test_what_was_found_reads_back():
     journal, found = path("found.jsonl"), path("found.yaml")
     tune(journal, 14, "--out", found)
