@@ -73,7 +73,8 @@ static void text_head(explaining *x)
                         (long long)x->log.pos.offset);
         kd_buf_addc(b, '\n');
     } else {
-        kd_buf_adds(b, "last event    none up to then\n");
+        kd_buf_addf(b, "last event    none up to then%s\n",
+                    x->log.has_met ? "" : ": never seen in this log");
     }
     if (x->snapshot.name != NULL)
         kd_buf_addf(b, "snapshot      %s, and what came after it\n", x->snapshot.name);
@@ -277,7 +278,7 @@ static kd_rc open_topics(explaining *x, kd_ms at, kd_err *err)
                                 .properties = c->kafka,
                                 .n_properties = c->n_kafka,
                                 .from = KD_MS_NONE,
-                                .to = at + 1};
+                                .to = KD_MS_NONE}; /* what is later is counted */
     const char *topics[KD_RECORD_TYPES];
     kd_restore_options ro = {
         .values = v, .topics = topics, .at = at, .copies = given(v, "snapshot.copy.dir")};
@@ -315,8 +316,6 @@ static kd_rc run(explaining *x, const kd_flag *flags, kd_err *err)
     kd_as_of_options o = {
         .at = x->query.time, .shopper = x->query.shopper_id, .stop = kd_stop_on_signals()};
     KD_TRY(kd_as_of_read(&o, x->source, x->rec, x->arena, &x->log, err));
-    if (!has_files)
-        x->log.after += kd_kafka_range_counts_of(x->source).later;
     if (item == NULL && x->log.has_trigger)
         x->query.item_id = x->log.item_id;
     else if (item != NULL && item[0] != '\0')

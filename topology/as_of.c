@@ -32,12 +32,13 @@ static void forget_trigger(const kd_as_of_options *o, const kd_record *rec, cons
 static kd_rc take(const kd_as_of_options *o, const kd_record *rec, kd_recommender *r,
                   kd_arena *arena, kd_as_of *out, kd_err *err)
 {
+    bool is_event = rec->type <= KD_PURCHASE;
+    kd_str shopper = is_event ? kd_recommender_shopper(r, rec) : KD_STR_NULL;
+    out->has_met |= is_event && shopper.p != NULL && kd_str_eq(shopper, o->shopper);
     if (rec->time > o->at) {
         out->after++;
         return KD_OK;
     }
-    bool is_event = rec->type <= KD_PURCHASE;
-    kd_str shopper = is_event ? kd_recommender_shopper(r, rec) : KD_STR_NULL;
     if (is_event && shopper.p == NULL) {
         out->bad++;
         return KD_OK;
@@ -57,6 +58,7 @@ static kd_rc find_trigger(const kd_as_of_options *o, const kd_state *s, kd_arena
                           kd_as_of *out, kd_err *err)
 {
     uint32_t u = kd_state_shopper(s, o->shopper);
+    out->has_met |= u != KD_NO_SLOT;
     if (out->has_trigger || u == KD_NO_SLOT)
         return KD_OK;
     kd_entries e = kd_entries_of(&s->hist, u);

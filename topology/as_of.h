@@ -19,6 +19,7 @@ typedef struct kd_as_of_options {
 
 typedef struct kd_as_of {
     int64_t applied, after, bad; /* records up to `at`, after it, and refused as bad */
+    bool has_met; /* an event of the shopper's was read, even after `at`, or is held already */
     bool has_trigger;
     kd_action action; /* of the shopper's last event in the log's order: the trigger of its list; if
                        * there is none, of the newest interaction that the recommender held already

@@ -52,6 +52,12 @@ def main():
             said.append(x)
         assert said[0]["events"] == min(k + 1, 400) and said[0]["items"] and said[0]["neighbours"], said[0]
         assert said[0] == said[1] == said[2], (k, said)
+    begin = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(START // 1000 - 60))
+    for source in (["--in", log], ["-c", config]):
+        said = kindred("explain", "--shopper", "u3", "--at", begin, *source)
+        assert "none up to then\n" in said and "400 events are later" in said, said
+        said = kindred("explain", "--shopper", "nobody", "--at", begin, *source)
+        assert "never seen in this log" in said, said
     snapshots = ["-c", config, "--set", f"snapshot.dir={folder}/snapshots"]
     run = subprocess.Popen([BIN, "run", *snapshots, "--set", "ready.lag=0", "--quiet"], stderr=subprocess.PIPE, text=True)
     try:
