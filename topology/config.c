@@ -159,25 +159,50 @@ static kd_rc set_property(kd_config *c, const char *name, const char *value, con
 /* -- YAML -----------------------------------------------------------------------------------------
  */
 
+enum { MOST_NAMES = 512 }; /* what is beyond is not looked at: there are not so many */
+
 typedef struct walk {
     kd_config *c;
     const kd_yaml *yaml;
+    bool opts[MOST_NAMES], properties[MOST_NAMES]; /* by place in *c: set by this document */
 } walk;
 
-static kd_rc take_scalar(const walk *w, const char *name, const kd_yaml_node *key,
+/* The same name dotted and nested: the parser of YAML sees two different keys. */
+static kd_rc check_first(const walk *w, const char *name, const kd_yaml_node *key, const char *from,
+                         bool *taken, size_t at, kd_err *err)
+{
+    if (at >= MOST_NAMES)
+        return KD_OK;
+    if (taken[at])
+        return kd_yaml_fail(w->yaml, key, err, "%s is there twice, first at %s", name, from);
+    taken[at] = true;
+    return KD_OK;
+}
+
+static kd_rc take_scalar(walk *w, const char *name, const kd_yaml_node *key,
                          const kd_yaml_node *value, kd_err *err)
 {
     char from[160];
     const kd_yaml_node *at = value->line > 0 ? value : key;
     snprintf(from, sizeof from, "%.100s:%d:%d", kd_yaml_name(w->yaml), at->line, at->column);
-    if (strncmp(name, "kafka.", 6) == 0)
+    const kd_config *c = w->c;
+    if (strncmp(name, "kafka.", 6) == 0) {
+        size_t k = 0;
+        while (k < c->n_kafka && strcmp(c->kafka[k].name, name + 6) != 0)
+            k++;
+        KD_TRY(check_first(w, name, key, k < c->n_kafka ? c->kafka[k].from : "", w->properties, k,
+                           err));
         return set_property(w->c, name + 6, value->text, from, err);
-    if (kd_opt_find(&w->c->values, name) == NULL)
+    }
+    const kd_opt_value *row = kd_opt_find(&c->values, name);
+    if (row != NULL)
+        KD_TRY(check_first(w, name, key, row->from, w->opts, (size_t)(row - c->values.rows), err));
+    else
         snprintf(from, sizeof from, "%.100s:%d:%d", kd_yaml_name(w->yaml), key->line, key->column);
     return kd_opt_set(&w->c->values, name, value->text, from, err);
 }
 
-static kd_rc take_map(const walk *w, const char *prefix, const kd_yaml_node *map, kd_err *err)
+static kd_rc take_map(walk *w, const char *prefix, const kd_yaml_node *map, kd_err *err)
 {
     for (size_t k = 0; k < map->n; k++) {
         const kd_yaml_node *key = map->keys[k], *value = map->items[k];
@@ -199,7 +224,7 @@ static kd_rc take_map(const walk *w, const char *prefix, const kd_yaml_node *map
 static kd_rc take_yaml(kd_config *c, kd_yaml *yaml, kd_err *err)
 {
     const kd_yaml_node *root = kd_yaml_root(yaml);
-    walk w = {c, yaml};
+    walk w = {.c = c, .yaml = yaml};
     kd_rc rc = KD_OK;
     if (root->kind == KD_YAML_MAP)
         rc = take_map(&w, "", root, err);
