@@ -1,5 +1,6 @@
 #include "cli/files.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,23 +8,75 @@
 
 #include "base/clock.h"
 #include "base/timefmt.h"
+#include "base/yaml.h"
 #include "consumers/sources.h"
 
-/* A map by path, or by name among the shipped ones. */
-static const char *find_map(kd_arena *arena, const char *name)
+enum { MAPS_MAX = 32, MAP_NAME = 64 };
+
+static int by_name(const void *a, const void *b)
 {
+    return strcmp(a, b);
+}
+
+/* Names of the maps in a folder, without ".yaml", in order of the alphabet. */
+static size_t list_maps(const char *folder, char names[MAPS_MAX][MAP_NAME])
+{
+    size_t n = 0;
+    DIR *dir = folder == NULL ? NULL : opendir(folder);
+    if (dir == NULL)
+        return 0;
+    for (const struct dirent *e; n < MAPS_MAX && (e = readdir(dir)) != NULL;) {
+        size_t len = strlen(e->d_name);
+        if (len > 5 && len - 5 < MAP_NAME && strcmp(e->d_name + len - 5, ".yaml") == 0)
+            snprintf(names[n++], MAP_NAME, "%.*s", (int)(len - 5), e->d_name);
+    }
+    closedir(dir);
+    qsort(names, n, MAP_NAME, by_name);
+    return n;
+}
+
+/* A name without a folder or an ending means a shipped map. */
+static kd_rc no_map(const char *name, const char *const *folders, size_t n_folders, kd_err *err)
+{
+    char names[MAPS_MAX][MAP_NAME], list[1024] = "";
+    const char *words[MAPS_MAX + 1] = {0};
+    size_t n = 0, used = 0;
+    for (size_t k = 0; k < n_folders && n == 0; k++)
+        n = list_maps(folders[k], names);
+    for (size_t k = 0; k < n; k++) {
+        words[k] = names[k];
+        if (used < sizeof list)
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", k == 0 ? "" : ", ",
+                                     names[k]);
+    }
+    const char *near = kd_nearest(name, words);
+    return kd_fail(err, KD_ECONFIG, "--map: there is no file or map %s%s%s; shipped are %s", name,
+                   near == NULL ? "" : ", did you mean ", near == NULL ? "" : near,
+                   n == 0 ? "none" : list);
+}
+
+/* A map by path, or by name among the shipped ones. */
+static kd_rc find_map(kd_arena *arena, const char *name, const char **out, kd_err *err)
+{
+    *out = name;
     if (name == NULL || access(name, R_OK) == 0)
-        return name;
+        return KD_OK;
     const char *folders[] = {getenv("KINDRED_MAPS"), KD_MAPS_INSTALLED, KD_MAPS_SOURCE};
     for (size_t k = 0; k < sizeof folders / sizeof *folders; k++) {
         for (int with = 0; folders[k] != NULL && with < 2; with++) {
             char path[1024];
             int n = snprintf(path, sizeof path, "%s/%s%s", folders[k], name, with ? ".yaml" : "");
             if (n > 0 && (size_t)n < sizeof path && access(path, R_OK) == 0)
-                return kd_arena_strz(arena, (kd_str){path, (uint32_t)n});
+                *out = kd_arena_strz(arena, (kd_str){path, (uint32_t)n});
+            if (*out == NULL)
+                return kd_fail(err, KD_ENOMEM, "no memory for a name");
+            if (*out != name)
+                return KD_OK;
         }
     }
-    return name; /* opening it says what is wrong */
+    if (strchr(name, '/') != NULL || strchr(name, '.') != NULL)
+        return KD_OK; /* a path: opening it says what is wrong */
+    return no_map(name, folders, sizeof folders / sizeof *folders, err);
 }
 
 kd_rc kd_files_open(kd_arena *arena, const kd_flag *flags, kd_source **out, kd_ms *out_now,
@@ -45,10 +98,10 @@ kd_rc kd_files_open_as(kd_arena *arena, const kd_flag *flags, const char *name, 
     if (now != NULL && kd_time_parse_iso(kd_str_of(now), &latest, err) != KD_OK)
         return kd_fail(err, KD_ECONFIG, "--now: \"%s\" is no time such as 2024-01-31T12:00:00Z",
                        now);
-    kd_file_source_options o = {.paths = in->values,
-                                .n_paths = (size_t)in->n,
-                                .map_path = find_map(arena, kd_flag_value(flags, "map")),
-                                .latest = latest};
+    const char *map;
+    KD_TRY(find_map(arena, kd_flag_value(flags, "map"), &map, err));
+    kd_file_source_options o = {
+        .paths = in->values, .n_paths = (size_t)in->n, .map_path = map, .latest = latest};
     KD_TRY(kd_file_source_new(&o, out, err));
     if (out_now != NULL)
         *out_now = latest;
