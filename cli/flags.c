@@ -5,6 +5,7 @@
 
 #include "base/yaml.h"
 #include "cli/cli.h"
+#include "operators/blend_options.h"
 #include "topology/topics.h"
 
 kd_exit kd_exit_of(kd_rc rc)
@@ -120,6 +121,18 @@ static kd_rc take_common(int argc, char **argv, int *k, kd_common *common, bool 
     return KD_OK;
 }
 
+/* What is set and has no effect. A grid or a space may be what turns `blend` on. */
+static void warn_unused(kd_flag *flags, const kd_opt_values *v)
+{
+    const kd_flag *grid = find_flag(flags, "grid", 4), *space = find_flag(flags, "space", 5);
+    if ((grid != NULL && grid->n > 0) || (space != NULL && space->n > 0))
+        return;
+    const kd_opt_value *row;
+    for (size_t k = 0; (row = kd_blend_unused(v, k)) != NULL; k++)
+        fprintf(stderr, "warning: %s: %s has no effect while blend is off; blend: on is right\n",
+                row->from, row->opt->name);
+}
+
 kd_rc kd_flags_parse(int argc, char **argv, kd_flag *flags, kd_arena *arena, kd_common *common,
                      const char ***rest, int *n_rest, kd_err *err)
 {
@@ -162,7 +175,9 @@ kd_rc kd_flags_parse(int argc, char **argv, kd_flag *flags, kd_arena *arena, kd_
     if (common->help)
         return KD_OK;
     const char *file = g->n_file > 0 ? g->file[g->n_file - 1] : getenv("KINDRED_CONFIG");
-    return kd_common_config(common, file, &common->config, err);
+    KD_TRY(kd_common_config(common, file, &common->config, err));
+    warn_unused(flags, &common->config.values);
+    return KD_OK;
 }
 
 void kd_common_dispose(kd_common *c)

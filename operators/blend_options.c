@@ -69,6 +69,22 @@ kd_rc kd_blend_options_of(const kd_opt_values *v, kd_blend_options *out, double 
     return KD_OK;
 }
 
+const kd_opt_value *kd_blend_unused(const kd_opt_values *v, size_t k)
+{
+    if (kd_opt_int(v, "blend") != 0)
+        return NULL;
+    for (size_t i = 0; i < v->n; i++) {
+        const kd_opt_value *row = &v->rows[i];
+        const char *name = row->opt->name;
+        bool is_blends = strncmp(name, "blend.", 6) == 0 ||
+                         strcmp(name, "recommend.category.max") == 0 ||
+                         strcmp(name, "rules.boost") == 0;
+        if (is_blends && strcmp(row->s, row->opt->dflt) != 0 && k-- == 0)
+            return row;
+    }
+    return NULL;
+}
+
 kd_needs_options kd_needs_options_of(const kd_opt_values *v)
 {
     return (kd_needs_options){

@@ -15,6 +15,9 @@ KD_CHECK kd_rc kd_content_options_of(const kd_opt_values *v, char language[KD_LA
 /* Without rules. *out_half_life: of popularity, in days. */
 KD_CHECK kd_rc kd_blend_options_of(const kd_opt_values *v, kd_blend_options *out,
                                    double *out_half_life, kd_err *err);
+/* The k-th option that is not at its default and works only with `blend`, which is off; NULL: no
+ * more. */
+const kd_opt_value *kd_blend_unused(const kd_opt_values *v, size_t k);
 kd_needs_options kd_needs_options_of(const kd_opt_values *v);
 
 #endif

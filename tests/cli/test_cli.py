@@ -97,6 +97,21 @@ def test_configuration_errors_say_where_and_what():
     assert "no.such.property" in said and "-X" in said, said
 
 
+def test_what_has_no_effect_is_said():
+    given = ["--set", "rules.boost=brand:ACME=1.5", "--set", "blend.diversity=0.5", "--set", "recommend.category.max=2"]
+    said = kindred("config", *given).stderr
+    for name in ("rules.boost", "blend.diversity", "recommend.category.max"):
+        assert f"warning: --set: {name} has no effect while blend is off" in said, said
+    assert "warning" not in kindred("config", *given, "--set", "blend=on").stderr
+    assert "warning" not in kindred("config", "--set", "blend.diversity=0").stderr
+
+
+def test_a_misspelt_map_is_named():
+    said = kindred("replay", "--quiet", "--in", EVENTS, "--map", "retailroket", code=1).stderr
+    assert "did you mean retailrocket" in said and "complete_journey, online_retail, retailrocket, rsc15" in said, said
+    assert "nosuch.yaml" in kindred("replay", "--quiet", "--in", EVENTS, "--map", "nosuch.yaml", code=2).stderr
+
+
 def test_each_origin_is_shown_and_the_later_wins():
     file = path("ok.yaml", "usercf: {neighbours: 7}\nhistory.max: 9\nprivacy.key: 0123456789abcdef0\n"
                            "kafka:\n  sasl.password: hunter2\n  client.id: me\n")
