@@ -127,7 +127,7 @@ def test_history_after_newer_events():
              "time": LOG[-1]["time"] + 3_600_000, "action": "VIEW"}
     topics = ("browse", "purchase", "catalog", "forget")
     behind = [w for name in topics for w in ("--set", f"topics.{name}={run_id}-behind-{name}")]
-    kindred("topics", "create", "-c", CONFIG, "--partitions", "2", *behind)
+    kindred("topics", "create", "-c", CONFIG, "--partitions", "4", *behind)
     rng, blocks = random.Random(SEED + 1), [LOG[k:k + 500] for k in range(0, len(LOG), 500)]
     rng.shuffle(blocks)
     for name, block in [("stray", [stray])] + list(enumerate(blocks)):
