@@ -8,6 +8,7 @@
 #include <librdkafka/rdkafka_mock.h>
 
 #include "base/clock.h"
+#include "consumers/kafka_conf_internal.h"
 
 enum { CALL_MS = 10000 };
 
@@ -16,36 +17,13 @@ struct kd_kafka_admin {
     rd_kafka_queue_t *queue;
 };
 
-static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
-{
-    /* Failures come back from the calls. */
-    (void)rk;
-    (void)level;
-    (void)facility;
-    (void)text;
-}
-
 static kd_rc make_client(const kd_property *properties, size_t n, rd_kafka_t **out, kd_err *err)
 {
-    char text[256];
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    rd_kafka_conf_set_log_cb(conf, on_log);
     /* Who asks for a topic that is not there does not want the broker to make one of its own. */
-    rd_kafka_conf_set(conf, "allow.auto.create.topics", "false", NULL, 0);
-    for (size_t k = 0; k < n; k++) {
-        if (rd_kafka_conf_set(conf, properties[k].name, properties[k].value, text, sizeof text) ==
-            RD_KAFKA_CONF_OK)
-            continue;
-        rd_kafka_conf_destroy(conf);
-        kd_fail(err, KD_ECONFIG, "%s", text);
-        kd_err_at(err, "%s", properties[k].from);
-        return KD_ECONFIG;
-    }
-    *out = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
-    if (*out != NULL)
-        return KD_OK;
-    rd_kafka_conf_destroy(conf);
-    return kd_fail(err, KD_ECONFIG, "the client cannot be made: %s", text);
+    static const char *const own[][2] = {{"allow.auto.create.topics", "false"}, {NULL, NULL}};
+    rd_kafka_conf_t *conf = NULL;
+    KD_TRY(kd_kafka_conf(own, properties, n, NULL, &conf, err));
+    return kd_kafka_client(RD_KAFKA_PRODUCER, conf, out, err);
 }
 
 static bool has_address(const kd_property *properties, size_t n)

@@ -1,31 +1,6 @@
 #include "consumers/kafka_conf_internal.h"
 
-kd_rc kd_kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value, const char *from,
-                   kd_err *err)
-{
-    char text[256];
-    if (rd_kafka_conf_set(conf, name, value, text, sizeof text) == RD_KAFKA_CONF_OK)
-        return KD_OK;
-    kd_fail(err, KD_ECONFIG, "%s", text);
-    kd_err_at(err, "%s", from);
-    return KD_ECONFIG;
-}
-
-kd_rc kd_kafka_set_own(rd_kafka_conf_t *conf, const char *const (*pairs)[2], size_t n, kd_err *err)
-{
-    for (size_t k = 0; k < n; k++)
-        KD_TRY(kd_kafka_set(conf, pairs[k][0], pairs[k][1], "kindred's own", err));
-    return KD_OK;
-}
-
-kd_rc kd_kafka_set_given(rd_kafka_conf_t *conf, const kd_property *properties, size_t n,
-                         kd_err *err)
-{
-    for (size_t k = 0; k < n; k++)
-        KD_TRY(
-            kd_kafka_set(conf, properties[k].name, properties[k].value, properties[k].from, err));
-    return KD_OK;
-}
+#include <string.h>
 
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
@@ -36,15 +11,72 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
     (void)text;
 }
 
-kd_rc kd_kafka_make_consumer(rd_kafka_conf_t *conf, rd_kafka_t **out, kd_err *err)
+static kd_rc set(rd_kafka_conf_t *conf, const char *name, const char *value, const char *from,
+                 kd_err *err)
 {
     char text[256];
+    if (rd_kafka_conf_set(conf, name, value, text, sizeof text) == RD_KAFKA_CONF_OK)
+        return KD_OK;
+    kd_fail(err, KD_ECONFIG, "%s", text);
+    kd_err_at(err, "%s", from);
+    return KD_ECONFIG;
+}
+
+static kd_rc set_own(rd_kafka_conf_t *conf, kd_kafka_pairs pairs, kd_err *err)
+{
+    for (size_t k = 0; pairs != NULL && pairs[k][0] != NULL; k++)
+        KD_TRY(set(conf, pairs[k][0], pairs[k][1], "kindred's own", err));
+    return KD_OK;
+}
+
+/* `without`: a property that is left out, nullable. */
+static kd_rc set_given(rd_kafka_conf_t *conf, const kd_property *given, size_t n,
+                       const char *without, kd_err *err)
+{
+    for (size_t k = 0; k < n; k++)
+        if (without == NULL || strcmp(given[k].name, without) != 0)
+            KD_TRY(set(conf, given[k].name, given[k].value, given[k].from, err));
+    return KD_OK;
+}
+
+static kd_rc make(kd_kafka_pairs first, const kd_property *given, size_t n, const char *without,
+                  kd_kafka_pairs fixed, rd_kafka_conf_t **out, kd_err *err)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_log_cb(conf, on_log);
-    *out = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
+    kd_rc rc = set_own(conf, first, err);
+    if (rc == KD_OK)
+        rc = set_given(conf, given, n, without, err);
+    if (rc == KD_OK)
+        rc = set_own(conf, fixed, err);
+    if (rc == KD_OK)
+        *out = conf;
+    else
+        rd_kafka_conf_destroy(conf);
+    return rc;
+}
+
+kd_rc kd_kafka_conf(kd_kafka_pairs first, const kd_property *given, size_t n, kd_kafka_pairs fixed,
+                    rd_kafka_conf_t **out, kd_err *err)
+{
+    return make(first, given, n, NULL, fixed, out, err);
+}
+
+kd_rc kd_kafka_conf_aside(const kd_property *given, size_t n, kd_kafka_pairs fixed,
+                          rd_kafka_conf_t **out, kd_err *err)
+{
+    return make(NULL, given, n, "transactional.id", fixed, out, err);
+}
+
+kd_rc kd_kafka_client(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **out, kd_err *err)
+{
+    char text[256];
+    *out = rd_kafka_new(type, conf, text, sizeof text);
     if (*out != NULL)
         return KD_OK; /* which owns conf now */
     rd_kafka_conf_destroy(conf);
-    return kd_fail(err, KD_ECONFIG, "the consumer cannot be made: %s", text);
+    return kd_fail(err, KD_ECONFIG, "the %s cannot be made: %s",
+                   type == RD_KAFKA_CONSUMER ? "consumer" : "client", text);
 }
 
 kd_rc kd_kafka_count_partitions(rd_kafka_t *rk, const char *topic, int timeout_ms, int *out,

@@ -29,28 +29,15 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
     snprintf(f->text, sizeof f->text, "%.*s", (int)(n > 250 ? 250 : n), reason);
 }
 
-static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
-{
-    (void)rk;
-    (void)level;
-    (void)facility;
-    (void)text;
-}
-
 static rd_kafka_t *make_client(const kd_property *properties, size_t n, finding *f)
 {
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    bool ok = true;
+    rd_kafka_conf_t *conf = NULL;
+    rd_kafka_t *rk = NULL;
+    if (kd_kafka_conf_aside(properties, n, NULL, &conf, NULL) != KD_OK)
+        return NULL;
     rd_kafka_conf_set_opaque(conf, f);
     rd_kafka_conf_set_error_cb(conf, on_error);
-    rd_kafka_conf_set_log_cb(conf, on_log);
-    for (size_t k = 0; ok && k < n; k++)
-        if (strcmp(properties[k].name, "transactional.id") != 0)
-            ok = rd_kafka_conf_set(conf, properties[k].name, properties[k].value, NULL, 0) ==
-                 RD_KAFKA_CONF_OK;
-    rd_kafka_t *rk = ok ? rd_kafka_new(RD_KAFKA_PRODUCER, conf, NULL, 0) : NULL;
-    if (rk == NULL)
-        rd_kafka_conf_destroy(conf);
+    (void)!kd_kafka_client(RD_KAFKA_PRODUCER, conf, &rk, NULL);
     return rk;
 }
 

@@ -5,35 +5,18 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "consumers/kafka_conf_internal.h"
 
 enum { CALL_MS = 5000, FIRST_TRY_MS = 80, IDS = 64 };
 
-static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+/* A producer with our connection; `id`: transactional, nullable. */
+static kd_rc make_client(const kd_property *properties, size_t n, const char *id, rd_kafka_t **out,
+                         kd_err *err)
 {
-    /* Failures come back from the calls. */
-    (void)rk;
-    (void)level;
-    (void)facility;
-    (void)text;
-}
-
-/* A producer with our connection; `id`: transactional. NULL: said why in `why`. */
-static rd_kafka_t *make_client(const kd_property *properties, size_t n, const char *id,
-                               char why[256])
-{
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    rd_kafka_conf_set_log_cb(conf, on_log);
-    bool ok = true;
-    for (size_t k = 0; ok && k < n; k++)
-        if (strcmp(properties[k].name, "transactional.id") != 0)
-            ok = rd_kafka_conf_set(conf, properties[k].name, properties[k].value, why, 256) ==
-                 RD_KAFKA_CONF_OK;
-    if (ok && id != NULL)
-        ok = rd_kafka_conf_set(conf, "transactional.id", id, why, 256) == RD_KAFKA_CONF_OK;
-    rd_kafka_t *rk = ok ? rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, 256) : NULL;
-    if (rk == NULL)
-        rd_kafka_conf_destroy(conf);
-    return rk;
+    const char *const own[][2] = {{id == NULL ? NULL : "transactional.id", id}, {NULL, NULL}};
+    rd_kafka_conf_t *conf = NULL;
+    KD_TRY(kd_kafka_conf_aside(properties, n, own, &conf, err));
+    return kd_kafka_client(RD_KAFKA_PRODUCER, conf, out, err);
 }
 
 /* The offsets as they are, without waiting for open transactions; NULL: they are not to be had. */
@@ -59,23 +42,21 @@ static rd_kafka_event_t *list_offsets(rd_kafka_t *rk, const char *group,
     return e;
 }
 
-/* Ends what the id left open; false: not in `timeout_ms`, said why in `why`. */
-static bool init(const kd_property *properties, size_t n, const char *id, int timeout_ms,
-                 bool *is_worth_again, char why[256])
+/* Ends what the id left open. KD_RETRY: not in `timeout_ms`, and worth another try. */
+static kd_rc init(const kd_property *properties, size_t n, const char *id, int timeout_ms,
+                  kd_err *err)
 {
-    rd_kafka_t *rk = make_client(properties, n, id, why);
-    *is_worth_again = false;
-    if (rk == NULL)
-        return false;
+    rd_kafka_t *rk = NULL;
+    KD_TRY(make_client(properties, n, id, &rk, err));
     rd_kafka_error_t *e = rd_kafka_init_transactions(rk, timeout_ms);
-    bool ok = e == NULL;
-    if (!ok) {
-        snprintf(why, 256, "%s", rd_kafka_error_string(e));
-        *is_worth_again = rd_kafka_error_is_retriable(e) != 0;
+    kd_rc rc = KD_OK;
+    if (e != NULL) {
+        rc = kd_fail(err, rd_kafka_error_is_retriable(e) != 0 ? KD_RETRY : KD_EIO, "%s",
+                     rd_kafka_error_string(e));
         rd_kafka_error_destroy(e);
     }
     rd_kafka_destroy(rk);
-    return ok;
+    return rc;
 }
 
 /* The first request makes the broker abort, and is told to come back; librdkafka does so after half
@@ -83,18 +64,19 @@ static bool init(const kd_property *properties, size_t n, const char *id, int ti
 static void fence(const kd_property *properties, size_t n_properties, const char *id,
                   void (*say)(void *arg, const char *text), void *arg)
 {
-    char why[256] = "", text[600];
-    bool ok = false, is_worth_again = true;
+    kd_err why = {0};
+    char text[sizeof why.msg + 400];
+    kd_rc rc = KD_RETRY;
     int64_t until = kd_clock_mono_ms() + CALL_MS * 2;
-    for (int try_ms = FIRST_TRY_MS; !ok && is_worth_again && kd_clock_mono_ms() < until;
+    for (int try_ms = FIRST_TRY_MS; rc == KD_RETRY && kd_clock_mono_ms() < until;
          try_ms = try_ms * 2 < CALL_MS ? try_ms * 2 : CALL_MS)
-        ok = init(properties, n_properties, id, try_ms, &is_worth_again, why);
-    if (ok)
+        rc = init(properties, n_properties, id, try_ms, &why);
+    if (rc == KD_OK)
         snprintf(text, sizeof text, "%s did not give its partitions up; its transaction is ended",
                  id);
     else
         snprintf(text, sizeof text, "%s did not give its partitions up and cannot be fenced: %s",
-                 id, why);
+                 id, why.msg);
     say(arg, text);
 }
 
@@ -119,10 +101,12 @@ void kd_kafka_fence_owners(const kd_property *properties, size_t n_properties, c
                            const char *own, const rd_kafka_topic_partition_list_t *partitions,
                            void (*say)(void *arg, const char *text), void *arg)
 {
-    char why[256] = "", *ids[IDS];
+    char *ids[IDS];
     int n = 0;
-    rd_kafka_t *rk = make_client(properties, n_properties, NULL, why);
-    rd_kafka_event_t *e = rk == NULL ? NULL : list_offsets(rk, group, partitions);
+    rd_kafka_t *rk = NULL;
+    rd_kafka_event_t *e = make_client(properties, n_properties, NULL, &rk, NULL) == KD_OK
+                              ? list_offsets(rk, group, partitions)
+                              : NULL;
     const rd_kafka_ListConsumerGroupOffsets_result_t *result =
         e == NULL ? NULL : rd_kafka_event_ListConsumerGroupOffsets_result(e);
     size_t n_groups = 0;

@@ -79,22 +79,18 @@ typedef struct range_source {
 
 static kd_rc make_consumer(range_source *k, const kd_kafka_range_options *o, kd_err *err)
 {
-    const char *const first[][2] = {{"queued.max.messages.kbytes", "16384"}};
+    const char *const first[][2] = {{"queued.max.messages.kbytes", "16384"}, {NULL, NULL}};
     const char *const fixed[][2] = {
         {"group.id", "kindred.backtest"}, /* never joined */
-        {"enable.auto.commit", "false"},  {"auto.commit.enable", "false"},
-        {"enable.partition.eof", "true"}, {"auto.offset.reset", "error"},
+        {"enable.auto.commit", "false"},
+        {"auto.commit.enable", "false"},
+        {"enable.partition.eof", "true"},
+        {"auto.offset.reset", "error"},
+        {NULL, NULL},
     };
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    kd_rc rc = kd_kafka_set_own(conf, first, sizeof first / sizeof *first, err);
-    if (rc == KD_OK)
-        rc = kd_kafka_set_given(conf, o->properties, o->n_properties, err);
-    if (rc == KD_OK)
-        rc = kd_kafka_set_own(conf, fixed, sizeof fixed / sizeof *fixed, err);
-    if (rc == KD_OK)
-        return kd_kafka_make_consumer(conf, &k->rk, err);
-    rd_kafka_conf_destroy(conf);
-    return rc;
+    rd_kafka_conf_t *conf = NULL;
+    KD_TRY(kd_kafka_conf(first, o->properties, o->n_properties, fixed, &conf, err));
+    return kd_kafka_client(RD_KAFKA_CONSUMER, conf, &k->rk, err);
 }
 
 static kd_rc open_topic(range_source *k, int t, int *out_n, kd_err *err)

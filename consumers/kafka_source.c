@@ -70,6 +70,7 @@ static kd_rc make_consumer(kafka_source *k, const kd_kafka_source_options *o, bo
         {"fetch.wait.max.ms", "50"},
         /* A member that is asked to join again should not hear of it late. */
         {"heartbeat.interval.ms", is_reader ? "3000" : "200"},
+        {NULL, NULL},
     };
     const char *const fixed[][2] = {
         {"group.id", group},
@@ -78,22 +79,15 @@ static kd_rc make_consumer(kafka_source *k, const kd_kafka_source_options *o, bo
         {"partition.assignment.strategy", "range"},
         {"enable.partition.eof", is_reader ? "true" : "false"},
         {"auto.offset.reset", o->stop_out_of_range && is_reader ? "error" : "earliest"},
+        {NULL, NULL},
     };
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    kd_rc rc = kd_kafka_set_own(conf, first, sizeof first / sizeof *first, err);
-    if (rc == KD_OK)
-        rc = kd_kafka_set_given(conf, o->properties, o->n_properties, err);
-    if (rc == KD_OK)
-        rc = kd_kafka_set_own(conf, fixed, sizeof fixed / sizeof *fixed, err);
-    if (rc != KD_OK) {
-        rd_kafka_conf_destroy(conf);
-        return rc;
-    }
+    rd_kafka_conf_t *conf = NULL;
+    KD_TRY(kd_kafka_conf(first, o->properties, o->n_properties, fixed, &conf, err));
     rd_kafka_conf_set_opaque(conf, k);
     rd_kafka_conf_set_error_cb(conf, on_error);
     if (!is_reader)
         rd_kafka_conf_set_rebalance_cb(conf, kd_kafka_on_rebalance);
-    return kd_kafka_make_consumer(conf, out, err);
+    return kd_kafka_client(RD_KAFKA_CONSUMER, conf, out, err);
 }
 
 static void destroy_message(void *m)

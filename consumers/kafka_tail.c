@@ -21,15 +21,11 @@ static kd_rc make_consumer(kd_tail *t, const kd_tail_options *o, kd_err *err)
         {"enable.auto.commit", "false"},
         {"fetch.wait.max.ms", "20"},
         {"socket.nagle.disable", "true"},
-        {"enable.partition.eof", "true"}};
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    kd_rc rc = kd_kafka_set_own(conf, own, sizeof own / sizeof *own, err);
-    if (rc == KD_OK)
-        rc = kd_kafka_set_given(conf, o->properties, o->n_properties, err);
-    if (rc == KD_OK)
-        return kd_kafka_make_consumer(conf, &t->rk, err);
-    rd_kafka_conf_destroy(conf);
-    return rc;
+        {"enable.partition.eof", "true"},
+        {NULL, NULL}};
+    rd_kafka_conf_t *conf = NULL;
+    KD_TRY(kd_kafka_conf(own, o->properties, o->n_properties, NULL, &conf, err));
+    return kd_kafka_client(RD_KAFKA_CONSUMER, conf, &t->rk, err);
 }
 
 static kd_rc assign(kd_tail *t, const kd_tail_options *o, kd_err *err)
