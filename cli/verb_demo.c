@@ -23,6 +23,7 @@
 #include "sinks/kafka_producer.h"
 #include "sinks/sinks.h"
 #include "topology/live.h"
+#include "topology/topics.h"
 
 enum { PARTITIONS = 3, SHOW_MS = 250, IDLE_MS = 10000, FRAME = 10, TABLE = 1 << 18 };
 
@@ -322,19 +323,15 @@ static void await_group(demo *d)
 
 static kd_rc make_topics(demo *d, kd_err *err)
 {
-    static const char *const names[] = {
-        "topics.browse",   "topics.purchase",        "topics.catalog",
-        "topics.forget",   "topics.recommendations", "topics.dead-letters",
-        "topics.receipts", "topics.similar",         "topics.needs"};
     KD_TRY(kd_mock_cluster_new(&d->cluster, err));
     char text[256];
     snprintf(text, sizeof text, "bootstrap.servers=%s", kd_mock_cluster_bootstrap(d->cluster));
     KD_TRY(kd_config_kafka(&d->common.config, text, err));
     /* The embedded cluster answers an empty fetch when its wait is over, and not before. */
     KD_TRY(kd_config_kafka(&d->common.config, "fetch.wait.max.ms=5", err));
-    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
-        const char *name = kd_opt_str(&d->common.config.values, names[k]);
-        if (name[0] != '\0')
+    for (const kd_topic *t = kd_topics; t->option != NULL; t++) {
+        const char *name = kd_opt_str(&d->common.config.values, t->option);
+        if (t->is_needed && name[0] != '\0')
             KD_TRY(kd_mock_cluster_topic(d->cluster, name, PARTITIONS, err));
     }
     return KD_OK;

@@ -7,6 +7,7 @@
 #include "consumers/kafka_admin.h"
 #include "consumers/kafka_diagnose.h"
 #include "consumers/kafka_tail.h"
+#include "topology/topics.h"
 
 static const char help[] =
     "usage: kindred topics create|check [--partitions N] [--replication N] [common flags]\n\n"
@@ -17,32 +18,7 @@ static const char help[] =
     "  --partitions N    of the topics that are keyed by shopper or item (default 6)\n"
     "  --replication N   (default: the broker's)\n";
 
-typedef struct topic {
-    const char *option;
-    bool is_input, is_keyed_by_shopper;
-    const char *config[5]; /* name, value, ..., NULL */
-} topic;
-
-/* Inputs are kept for ever: state is rebuilt from them, and a broker drops records that are stamped
- * in the past by their own time. Outputs keep the newest list of each shopper, and bear the
- * broker's time: it refuses what is stamped more than an hour ahead, by an instance whose clock
- * went wrong. */
-#define OUTPUT_TIME "message.timestamp.type", "LogAppendTime"
-static const topic topics[] = {
-    {"topics.browse", true, true, {"retention.ms", "-1"}},
-    {"topics.purchase", true, true, {"retention.ms", "-1"}},
-    {"topics.forget", true, true, {"retention.ms", "-1"}},
-    {"topics.catalog", true, false, {"cleanup.policy", "compact", "retention.ms", "-1"}},
-    {"topics.recommendations", false, true, {"cleanup.policy", "compact", OUTPUT_TIME}},
-    {"topics.dead-letters", false, false, {OUTPUT_TIME}},
-    {"topics.similar", false, true, {"cleanup.policy", "compact", OUTPUT_TIME}},
-    {"topics.needs", false, true, {"cleanup.policy", "compact", OUTPUT_TIME}},
-    {"topics.receipts", false, false, {"retention.ms", "-1", OUTPUT_TIME}},
-    {"snapshot.copy.topic", false, false, {"cleanup.policy", "compact", OUTPUT_TIME}},
-};
-enum { N_TOPICS = sizeof topics / sizeof *topics };
-
-static const char *reason(const topic *t, const char *property)
+static const char *reason(const kd_topic *t, const char *property)
 {
     if (t->is_input)
         return ": older records would be dropped, and the state with them";
@@ -62,7 +38,7 @@ typedef struct job {
     int n_wrong;
 } job;
 
-static kd_rc check_config(job *j, const topic *t, const char *name, kd_err *err)
+static kd_rc check_config(job *j, const kd_topic *t, const char *name, kd_err *err)
 {
     for (const char *const *c = t->config; *c != NULL; c += 2) {
         char value[128];
@@ -75,7 +51,7 @@ static kd_rc check_config(job *j, const topic *t, const char *name, kd_err *err)
     return KD_OK;
 }
 
-static void check_partitions(job *j, const topic *t, const char *name, int n)
+static void check_partitions(job *j, const kd_topic *t, const char *name, int n)
 {
     bool is_sister = t->is_input && t->is_keyed_by_shopper;
     if (j->is_asked && n != j->partitions) {
@@ -139,7 +115,7 @@ static kd_rc check_keys(job *j, const char *name, int partitions, kd_err *err)
     return KD_OK;
 }
 
-static kd_rc check(job *j, const topic *t, const char *name, kd_err *err)
+static kd_rc check(job *j, const kd_topic *t, const char *name, kd_err *err)
 {
     int n = 0, wrong = j->n_wrong;
     KD_TRY(kd_kafka_topic_partitions(j->admin, name, &n, err));
@@ -158,7 +134,7 @@ static kd_rc check(job *j, const topic *t, const char *name, kd_err *err)
 }
 
 /* What was there, made by somebody else or by the broker, is not touched: it may hold records. */
-static kd_rc create(job *j, const topic *t, const char *name, kd_err *err)
+static kd_rc create(job *j, const kd_topic *t, const char *name, kd_err *err)
 {
     kd_topic_spec spec = {name, j->partitions, j->replication, t->config};
     bool is_made = false;
@@ -176,12 +152,13 @@ static kd_rc create(job *j, const topic *t, const char *name, kd_err *err)
     return KD_OK;
 }
 
-static kd_rc each(job *j, kd_rc (*what)(job *, const topic *, const char *, kd_err *), kd_err *err)
+static kd_rc each(job *j, kd_rc (*what)(job *, const kd_topic *, const char *, kd_err *),
+                  kd_err *err)
 {
-    for (size_t k = 0; k < N_TOPICS; k++) {
-        const char *name = kd_opt_str(&j->config->values, topics[k].option);
+    for (const kd_topic *t = kd_topics; t->option != NULL; t++) {
+        const char *name = kd_opt_str(&j->config->values, t->option);
         if (name[0] != '\0')
-            KD_TRY(what(j, &topics[k], name, err));
+            KD_TRY(what(j, t, name, err));
     }
     return KD_OK;
 }

@@ -322,8 +322,7 @@ kd_rc kd_live_patiently(kd_rc (*call)(void *arg, kd_err *err), void *arg, const 
     }
 }
 
-/* Before the sink asks for its topics: a broker may make what a producer asks for, with one
- * partition and settings of its own. */
+/* A topic that is not there ends the start, before anything asks for it. */
 static kd_rc look(void *arg, kd_err *err)
 {
     const kd_live *x = arg;

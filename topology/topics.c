@@ -4,23 +4,35 @@
 
 #include "consumers/kafka_admin.h"
 
-/* Inputs first; copies of snapshots last: they are not needed for a start. */
-static const char *const options[] = {
-    "topics.browse",          "topics.purchase",     "topics.catalog", "topics.forget",
-    "topics.recommendations", "topics.dead-letters", "topics.similar", "topics.needs",
-    "topics.receipts",        "snapshot.copy.topic"};
-enum { N_OPTIONS = sizeof options / sizeof *options, N_NEEDED = N_OPTIONS - 1 };
+/* Inputs are kept for ever: state is rebuilt from them, and a broker drops records that are stamped
+ * in the past by their own time. Outputs keep the newest list of each shopper, and bear the
+ * broker's time: it refuses what is stamped more than an hour ahead, by an instance whose clock
+ * went wrong. */
+#define OUTPUT_TIME "message.timestamp.type", "LogAppendTime"
+const kd_topic kd_topics[] = {
+    {"topics.browse", true, true, true, {"retention.ms", "-1"}},
+    {"topics.purchase", true, true, true, {"retention.ms", "-1"}},
+    {"topics.forget", true, true, true, {"retention.ms", "-1"}},
+    {"topics.catalog", true, false, true, {"cleanup.policy", "compact", "retention.ms", "-1"}},
+    {"topics.recommendations", false, true, true, {"cleanup.policy", "compact", OUTPUT_TIME}},
+    {"topics.dead-letters", false, false, true, {OUTPUT_TIME}},
+    {"topics.similar", false, true, true, {"cleanup.policy", "compact", OUTPUT_TIME}},
+    {"topics.needs", false, true, true, {"cleanup.policy", "compact", OUTPUT_TIME}},
+    {"topics.receipts", false, false, true, {"retention.ms", "-1", OUTPUT_TIME}},
+    {"snapshot.copy.topic", false, false, false, {"cleanup.policy", "compact", OUTPUT_TIME}},
+    {0},
+};
 
 kd_rc kd_topics_differ(const kd_opt_values *v, kd_err *err)
 {
-    for (size_t k = 0; k < N_OPTIONS; k++) {
-        const char *name = kd_opt_str(v, options[k]);
-        for (size_t i = 0; i < k && name[0] != '\0'; i++) {
-            if (strcmp(kd_opt_str(v, options[i]), name) != 0)
+    for (const kd_topic *t = kd_topics; t->option != NULL; t++) {
+        const char *name = kd_opt_str(v, t->option);
+        for (const kd_topic *other = kd_topics; other < t && name[0] != '\0'; other++) {
+            if (strcmp(kd_opt_str(v, other->option), name) != 0)
                 continue;
             kd_fail(err, KD_ECONFIG, "%s and %s are both %.100s; each needs a topic of its own",
-                    options[i], options[k], name);
-            kd_err_at(err, "%s", kd_opt_find(v, options[k])->from);
+                    other->option, t->option, name);
+            kd_err_at(err, "%s", kd_opt_find(v, t->option)->from);
             return KD_ECONFIG;
         }
     }
@@ -32,15 +44,15 @@ kd_rc kd_topics_look(const kd_config *c, kd_err *err)
     kd_kafka_admin *admin = NULL;
     KD_TRY(kd_kafka_admin_new(c->kafka, c->n_kafka, &admin, err));
     kd_rc rc = KD_OK;
-    for (size_t k = 0; rc == KD_OK && k < N_NEEDED; k++) {
-        const char *name = kd_opt_str(&c->values, options[k]);
+    for (const kd_topic *t = kd_topics; rc == KD_OK && t->option != NULL; t++) {
+        const char *name = kd_opt_str(&c->values, t->option);
         int n = 1;
-        if (name[0] != '\0')
+        if (t->is_needed && name[0] != '\0')
             rc = kd_kafka_topic_partitions(admin, name, &n, err);
         if (rc == KD_OK && n == 0)
             rc = kd_fail(err, KD_ECONFIG,
-                         "%s: topic %s does not exist; `kindred topics create` makes it",
-                         options[k], name);
+                         "%s: topic %s does not exist; `kindred topics create` makes it", t->option,
+                         name);
     }
     kd_kafka_admin_free(admin);
     return rc;

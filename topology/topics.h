@@ -1,4 +1,5 @@
-/* topics.h - the topics that the configuration names: told apart, and looked for before a start.
+/* topics.h - the topics that the configuration names: what they are, told apart, and looked for
+ * before a start.
  *
  * I1  nothing here makes a topic, on no broker
  * @thread one
@@ -7,6 +8,16 @@
 #define KD_TOPICS_H
 
 #include "topology/config.h"
+
+typedef struct kd_topic {
+    const char *option;
+    bool is_input, is_keyed_by_shopper;
+    bool is_needed;        /* nothing starts without it, if it is named */
+    const char *config[7]; /* name, value, ..., NULL: what fits */
+} kd_topic;
+
+/* Inputs first; a null option ends them. */
+extern const kd_topic kd_topics[];
 
 /* KD_ECONFIG: two of them are one topic, which would read what it publishes, or mix its outputs. */
 KD_CHECK kd_rc kd_topics_differ(const kd_opt_values *v, kd_err *err);
