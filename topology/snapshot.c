@@ -44,7 +44,6 @@ struct kd_snapshots {
     kd_copier *copier; /* NULL: nothing is copied */
     bool is_copy_due, is_copying;
     char pinned[KD_SNAPSHOT_NAME]; /* what is being copied while the helper tidies up */
-    bool is_pinned;
     kd_snapshot_counts counts;
 };
 
@@ -92,8 +91,8 @@ static kd_rc job_finish(void *arg, kd_err *err)
     if (rename(d->tmp, d->final) != 0)
         return kd_disk_fail(err, d->final, "cannot be renamed to");
     KD_TRY(kd_disk_sync_folder(s->dir, err));
-    (void)!kd_snapshot_prune(s->dir, s->opt.keep, s->opt.max_age_ms,
-                             s->is_pinned ? s->pinned : NULL, NULL); /* the next one tries again */
+    (void)!kd_snapshot_prune(s->dir, s->opt.keep, s->opt.max_age_ms, s->pinned,
+                             NULL); /* the next one tries again */
     return KD_OK;
 }
 
@@ -277,9 +276,7 @@ static void give_work(kd_snapshots *s)
         kd_helper_start(s->helper, job_write, d);
     } else if (s->is_walked && !s->is_finishing) {
         s->is_finishing = true;
-        s->is_pinned = s->is_copying;
-        if (s->is_copying)
-            snprintf(s->pinned, sizeof s->pinned, "%s", kd_copier_name(s->copier));
+        snprintf(s->pinned, sizeof s->pinned, "%s", s->is_copying ? kd_copier_name(s->copier) : "");
         kd_helper_start(s->helper, job_finish, s);
     }
 }

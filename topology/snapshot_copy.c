@@ -41,53 +41,31 @@ static kd_rc go_on(const kd_copier *c, kd_err *err)
 
 /* -- a file, @thread helper -------------------------------------------------------------------- */
 
-/* `s`: what the bytes have to be; NULL = the manifest, which was read and checked. */
-static kd_rc pump(const kd_copier *c, int in, const char *in_path, int out, const char *out_path,
-                  const kd_section *s, char *room, kd_err *err)
+typedef struct pump {
+    const kd_copier *c;
+    int out;
+    const char *path;
+} pump;
+
+static kd_rc take(void *arg, const char *p, size_t n, kd_err *err)
 {
-    kd_sum *sum = kd_sum_new();
-    kd_rc rc = sum == NULL ? kd_fail(err, KD_ENOMEM, "no memory for a copy") : KD_OK;
-    int64_t taken = 0;
-    while (rc == KD_OK) {
-        ssize_t n = read(in, room, CHUNK);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            rc = kd_disk_fail(err, in_path, "cannot be read");
-        if (n <= 0)
-            break;
-        kd_sum_add(sum, room, (size_t)n);
-        taken += n;
-        rc = kd_disk_write(out, out_path, room, (size_t)n, err);
-        if (rc == KD_OK)
-            rc = go_on(c, err);
-    }
-    if (rc == KD_OK && s != NULL && (taken != s->bytes || kd_sum_value(sum) != s->sum)) {
-        rc = kd_fail(err, KD_EIO, "it is damaged: length or checksum are other ones");
-        kd_err_at(err, "%s", in_path);
-    }
-    kd_sum_free(sum);
-    return rc;
+    const pump *to = arg;
+    KD_TRY(kd_disk_write(to->out, to->path, p, n, err));
+    return go_on(to->c, err);
 }
 
+/* `s`: what the bytes have to be; NULL = the manifest, which was read and checked. */
 static kd_rc copy_file(const kd_copier *c, const char *tmp, const char *file, const kd_section *s,
-                       char *room, kd_err *err)
+                       kd_err *err)
 {
     char from[KD_SNAPSHOT_PATH], to[KD_SNAPSHOT_PATH];
-    int out = -1;
+    pump x = {.c = c, .path = to};
     KD_TRY(kd_snapshot_path(c->from, c->name, file, from, err));
     KD_TRY(kd_snapshot_path(tmp, NULL, file, to, err));
-    int in = open(from, O_RDONLY | O_CLOEXEC);
-    if (in < 0)
-        return kd_disk_fail(err, from, "cannot be opened");
-    kd_rc rc = kd_disk_create(to, &out, err);
-    if (rc == KD_OK) {
-        rc = pump(c, in, from, out, to, s, room, err);
-        kd_rc end = kd_disk_finish(out, to, rc == KD_OK ? err : NULL);
-        rc = rc == KD_OK ? end : rc;
-    }
-    close(in);
-    return rc;
+    KD_TRY(kd_disk_create(to, &x.out, err));
+    kd_rc rc = kd_disk_read(from, s, CHUNK, take, &x, err);
+    kd_rc end = kd_disk_finish(x.out, to, rc == KD_OK ? err : NULL);
+    return rc == KD_OK ? end : rc;
 }
 
 /* -- a snapshot -------------------------------------------------------------------------------- */
@@ -113,14 +91,9 @@ static kd_rc copy_into(const kd_copier *c, const kd_manifest *m, const char *tmp
 {
     char to[KD_SNAPSHOT_PATH];
     KD_TRY(kd_snapshot_path(c->dir, c->name, NULL, to, err));
-    char *room = malloc(CHUNK);
-    kd_rc rc = room == NULL ? kd_fail(err, KD_ENOMEM, "no memory for a copy") : KD_OK;
-    for (size_t k = 0; rc == KD_OK && k < m->n_sections; k++)
-        rc = copy_file(c, tmp, m->sections[k].file, &m->sections[k], room, err);
-    if (rc == KD_OK)
-        rc = copy_file(c, tmp, KD_MANIFEST_FILE, NULL, room, err);
-    free(room);
-    KD_TRY(rc);
+    for (size_t k = 0; k < m->n_sections; k++)
+        KD_TRY(copy_file(c, tmp, m->sections[k].file, &m->sections[k], err));
+    KD_TRY(copy_file(c, tmp, KD_MANIFEST_FILE, NULL, err));
     KD_TRY(kd_disk_sync_folder(tmp, err));
     if (rename(tmp, to) != 0)
         return kd_disk_fail(err, to, "cannot be renamed to");
@@ -155,7 +128,7 @@ static kd_rc copy_to_folder(kd_copier *c, kd_err *err)
     if (rc == KD_OK)
         rc = copy(c, arena, err);
     if (rc != KD_RETRY) { /* bounds hold for what is there, whether this one came or not */
-        (void)!kd_snapshot_prune(c->dir, c->keep, c->max_age_ms, NULL, NULL);
+        (void)!kd_snapshot_prune(c->dir, c->keep, c->max_age_ms, "", NULL);
         kd_snapshot_clear(c->dir, LEFT_S);
     }
     kd_arena_free(arena);

@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "topology/snapshot_internal.h"
 
@@ -42,6 +44,52 @@ kd_rc kd_disk_write(int fd, const char *path, const char *p, size_t n, kd_err *e
         n -= (size_t)done;
     }
     return KD_OK;
+}
+
+static kd_rc fill(int fd, const char *path, char *room, size_t piece, size_t *out_n, kd_err *err)
+{
+    for (*out_n = 0; *out_n < piece;) {
+        ssize_t n = read(fd, room + *out_n, piece - *out_n);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return kd_disk_fail(err, path, "cannot be read");
+        if (n == 0)
+            break;
+        *out_n += (size_t)n;
+    }
+    return KD_OK;
+}
+
+kd_rc kd_disk_read(const char *path, const kd_section *s, size_t piece,
+                   kd_rc (*take)(void *arg, const char *p, size_t n, kd_err *err), void *arg,
+                   kd_err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return kd_disk_fail(err, path, "cannot be opened");
+    char *room = malloc(piece);
+    kd_sum *sum = kd_sum_new();
+    kd_rc rc =
+        room == NULL || sum == NULL ? kd_fail(err, KD_ENOMEM, "no memory to read a file") : KD_OK;
+    int64_t taken = 0;
+    for (size_t n = piece; rc == KD_OK && n == piece && (s == NULL || taken <= s->bytes);) {
+        rc = fill(fd, path, room, piece, &n, err);
+        if (rc != KD_OK || n == 0)
+            break;
+        taken += (int64_t)n;
+        kd_sum_add(sum, room, n);
+        if (s == NULL || taken <= s->bytes)
+            rc = take(arg, room, n, err);
+    }
+    if (rc == KD_OK && s != NULL && (taken != s->bytes || kd_sum_value(sum) != s->sum)) {
+        rc = kd_fail(err, KD_EIO, "it is damaged or not whole: length or checksum are other ones");
+        kd_err_at(err, "%s", path);
+    }
+    kd_sum_free(sum);
+    free(room);
+    close(fd);
+    return rc;
 }
 
 kd_rc kd_disk_create(const char *path, int *out_fd, kd_err *err)
@@ -149,8 +197,7 @@ kd_rc kd_snapshot_prune(const char *dir, int64_t keep, int64_t max_age_ms, const
         bool is_old =
             max_age_ms > 0 && (kd_snapshot_manifest(dir, names[k], arena, &m, NULL) != KD_OK ||
                                kd_clock_wall_ms() - m.made > max_age_ms);
-        bool is_pinned = pinned != NULL && strcmp(names[k], pinned) == 0;
-        if (!is_pinned && ((int64_t)k >= keep || is_old))
+        if (strcmp(names[k], pinned) != 0 && ((int64_t)k >= keep || is_old))
             rc = remove_snapshot(dir, names[k], err);
     }
     kd_arena_free(arena);

@@ -28,6 +28,12 @@ bool kd_snapshot_is_name(const char *name);
 kd_rc kd_disk_fail(kd_err *err, const char *path, const char *what);
 KD_CHECK kd_rc kd_disk_create(const char *path, int *out_fd, kd_err *err);
 KD_CHECK kd_rc kd_disk_write(int fd, const char *path, const char *p, size_t n, kd_err *err);
+/* Reads a file and hands it out in pieces of this size, the last one shorter. KD_EIO: it does not
+ * have the section's length and checksum (`s` NULL: nothing is known of it), found when all but
+ * what is too much was handed out; else what `take` said. */
+KD_CHECK kd_rc kd_disk_read(const char *path, const kd_section *s, size_t piece,
+                            kd_rc (*take)(void *arg, const char *p, size_t n, kd_err *err),
+                            void *arg, kd_err *err);
 /* Synced and closed; closed in any case. */
 KD_CHECK kd_rc kd_disk_finish(int fd, const char *path, kd_err *err);
 KD_CHECK kd_rc kd_disk_sync_folder(const char *path, kd_err *err);
@@ -36,7 +42,7 @@ void kd_disk_remove_folder(const char *path);
 
 /* Removes what was half-written and not touched for so long. */
 void kd_snapshot_clear(const char *dir, int64_t min_idle_s);
-/* What is over the bounds goes, but for the newest and `pinned` (nullable); what cannot be removed
+/* What is over the bounds goes, but for the newest and `pinned` ("" = none); what cannot be removed
  * now is tried again the next time. */
 KD_CHECK kd_rc kd_snapshot_prune(const char *dir, int64_t keep, int64_t max_age_ms,
                                  const char *pinned, kd_err *err);

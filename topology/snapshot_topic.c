@@ -107,7 +107,7 @@ static kd_rc store(const char *dir, const key *k, const kd_tail_message *m, kd_e
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
     if (fd < 0)
         return kd_disk_fail(err, path, "cannot be made");
-    off_t at = k->chunk < 0 ? 0 : (off_t)k->chunk * KD_CHUNK_BYTES;
+    off_t at = k->chunk < 0 ? 0 : (off_t)k->chunk * KD_PIECE_BYTES;
     kd_rc rc = lseek(fd, at, SEEK_SET) == at ? kd_disk_write(fd, path, m->value, m->value_len, err)
                                              : kd_disk_fail(err, path, "cannot be written");
     close(fd);
@@ -135,6 +135,13 @@ static void take(void *arg, const kd_tail_message *m)
         r->rc = store(r->dir, &k, m, &r->err);
 }
 
+static kd_rc check_cancelled(const kd_topic_options *o, kd_err *err)
+{
+    return o->is_cancelled != NULL && atomic_load(o->is_cancelled)
+               ? kd_fail(err, KD_RETRY, "it was given up")
+               : KD_OK;
+}
+
 static kd_rc read_topic(const kd_topic_options *o, reading *r, kd_err *err)
 {
     kd_tail *tail = NULL;
@@ -145,9 +152,9 @@ static kd_rc read_topic(const kd_topic_options *o, reading *r, kd_err *err)
     KD_TRY(kd_tail_new(&to, &tail, err));
     kd_rc rc;
     do {
-        rc = o->is_cancelled != NULL && atomic_load(o->is_cancelled)
-                 ? kd_fail(err, KD_RETRY, "it was given up")
-                 : kd_tail_poll(tail, TAIL_MS, take, r, err);
+        rc = check_cancelled(o, err);
+        if (rc == KD_OK)
+            rc = kd_tail_poll(tail, TAIL_MS, take, r, err);
     } while ((rc == KD_OK || rc == KD_AGAIN) && r->rc == KD_OK);
     kd_tail_free(tail);
     if (r->rc != KD_OK && err != NULL)
@@ -170,43 +177,30 @@ static void print_key(const char *name, const char *file, int chunk, char out[KE
         snprintf(out, KEY_MAX, "%s/%s/%06d", name, file, chunk);
 }
 
-/* Of the n bytes the file should have; a sum that is another one is found before the manifest is
- * written. */
+typedef struct putting {
+    const kd_topic_options *o;
+    kd_kafka_chunks *to;
+    const char *name, *file;
+    int chunk;
+} putting;
+
+static kd_rc put_piece(void *arg, const char *p, size_t n, kd_err *err)
+{
+    putting *x = arg;
+    char id[KEY_MAX];
+    print_key(x->name, x->file, x->chunk++, id);
+    KD_TRY(kd_kafka_chunks_put(x->to, id, p, n, err));
+    return check_cancelled(x->o, err);
+}
+
+/* A sum that is another one is found before the manifest is written. */
 static kd_rc put_file(const kd_topic_options *o, kd_kafka_chunks *to, const char *dir,
                       const char *name, const kd_section *s, kd_err *err)
 {
-    char path[KD_SNAPSHOT_PATH], id[KEY_MAX];
+    char path[KD_SNAPSHOT_PATH];
+    putting x = {o, to, name, s->file, 0};
     KD_TRY(kd_snapshot_path(dir, name, s->file, path, err));
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return kd_disk_fail(err, path, "cannot be opened");
-    char *room = malloc(KD_CHUNK_BYTES);
-    kd_sum *sum = kd_sum_new();
-    kd_rc rc =
-        room == NULL || sum == NULL ? kd_fail(err, KD_ENOMEM, "no memory for a copy") : KD_OK;
-    int64_t taken = 0;
-    for (int chunk = 0; rc == KD_OK && taken < s->bytes; chunk++) {
-        size_t want =
-            s->bytes - taken < KD_CHUNK_BYTES ? (size_t)(s->bytes - taken) : KD_CHUNK_BYTES;
-        ssize_t n = pread(fd, room, want, taken);
-        if (n != (ssize_t)want) {
-            rc = n < 0 ? kd_disk_fail(err, path, "cannot be read")
-                       : kd_fail(err, KD_EIO, "%s ends at byte %lld", path, (long long)(taken + n));
-            break;
-        }
-        kd_sum_add(sum, room, want);
-        taken += (int64_t)want;
-        print_key(name, s->file, chunk, id);
-        rc = kd_kafka_chunks_put(to, id, room, want, err);
-        if (rc == KD_OK && o->is_cancelled != NULL && atomic_load(o->is_cancelled))
-            rc = kd_fail(err, KD_RETRY, "it was given up");
-    }
-    if (rc == KD_OK && kd_sum_value(sum) != s->sum)
-        rc = kd_fail(err, KD_EIO, "%s is damaged: its checksum is another one", path);
-    kd_sum_free(sum);
-    free(room);
-    close(fd);
-    return rc;
+    return kd_disk_read(path, s, KD_PIECE_BYTES, put_piece, &x, err);
 }
 
 static kd_rc put_nulls(kd_kafka_chunks *to, const lying *x, kd_err *err)
@@ -263,7 +257,7 @@ static kd_rc put_snapshot(const kd_topic_options *o, kd_topic_shelf *shelf, kd_k
     if (x == NULL)
         return kd_fail(err, KD_ENOMEM, "no memory for what lies in a topic");
     x->ts = kd_clock_wall_ms();
-    x->n_chunks = (int)((m->sections[0].bytes + KD_CHUNK_BYTES - 1) / KD_CHUNK_BYTES);
+    x->n_chunks = (int)((m->sections[0].bytes + KD_PIECE_BYTES - 1) / KD_PIECE_BYTES);
     KD_TRY(put_file(o, to, dir, name, &m->sections[0], err));
     KD_TRY(kd_kafka_chunks_flush(to, err)); /* before its manifest says that it is there */
     KD_TRY(put_manifest(to, name, m, err));
@@ -324,31 +318,23 @@ kd_rc kd_snapshot_to_topic(const kd_topic_options *o, kd_topic_shelf **shelf, co
 
 /* -- reading one back -------------------------------------------------------------------------- */
 
+static kd_rc look_at(void *arg, const char *p, size_t n, kd_err *err)
+{
+    (void)arg;
+    (void)p;
+    (void)n;
+    (void)err;
+    return KD_OK;
+}
+
+/* What came has the length and the checksum that it should, and is on the disk. */
 static kd_rc check_file(const char *tmp, const kd_section *s, kd_err *err)
 {
     char path[KD_SNAPSHOT_PATH];
     KD_TRY(kd_snapshot_path(tmp, NULL, s->file, path, err));
+    KD_TRY(kd_disk_read(path, s, KD_PIECE_BYTES, look_at, NULL, err));
     int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0)
-        return kd_fail(err, KD_EIO, "its %s is not there", s->file);
-    char *room = malloc(KD_CHUNK_BYTES);
-    kd_sum *sum = kd_sum_new();
-    int64_t taken = 0;
-    ssize_t n = 0;
-    while (room != NULL && sum != NULL && (n = read(fd, room, KD_CHUNK_BYTES)) > 0) {
-        kd_sum_add(sum, room, (size_t)n);
-        taken += n;
-    }
-    kd_rc rc = KD_OK;
-    if (room == NULL || sum == NULL)
-        rc = kd_fail(err, KD_ENOMEM, "no memory to check a snapshot");
-    else if (n < 0 || taken != s->bytes || kd_sum_value(sum) != s->sum)
-        rc = kd_fail(err, KD_EIO, "it is damaged or not whole: %lld of %lld bytes of %s",
-                     (long long)taken, (long long)s->bytes, s->file);
-    kd_sum_free(sum);
-    free(room);
-    kd_rc end = kd_disk_finish(fd, path, rc == KD_OK ? err : NULL);
-    return rc == KD_OK ? end : rc;
+    return fd < 0 ? kd_disk_fail(err, path, "cannot be opened") : kd_disk_finish(fd, path, err);
 }
 
 /* The folder in the making becomes a snapshot. */

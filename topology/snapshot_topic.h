@@ -1,6 +1,6 @@
 /* snapshot_topic.h - snapshots in a compacted topic: for machines that share no folder.
  *
- *   key NAME/state.kds/000017   the bytes of a section, KD_CHUNK_BYTES at a time
+ *   key NAME/state.kds/000017   the bytes of a section, KD_PIECE_BYTES at a time
  *   key NAME/manifest.yaml      comes last: without it there is no snapshot
  *   null values                 of the manifest first, then of the rest, once `keep` newer ones are
  *                               there or it is older than max_age; compaction takes them away
@@ -18,7 +18,7 @@
 #include "base/opt.h"
 #include "base/arena.h"
 
-enum { KD_CHUNK_BYTES = 256 * 1024 };
+enum { KD_PIECE_BYTES = 256 * 1024 };
 
 typedef struct kd_topic_options {
     const char *topic;
