@@ -258,11 +258,6 @@ static double about_trend(const door *d, uint32_t item)
     return x < d->whole ? x : d->whole;
 }
 
-static bool is_better(const kd_state *s, double score_a, uint32_t a, double score_b, uint32_t b)
-{
-    return score_a != score_b ? score_a > score_b : kd_ids_cmp(&s->items, a, b) < 0;
-}
-
 static void offer(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
                   kd_blend_space *w, uint32_t item, const door *d)
 {
@@ -270,11 +265,12 @@ static void offer(const kd_state *s, const kd_blend_options *o, const kd_usercf_
     const uint32_t n = w->n_pool, most = d->most;
     kd_pick *pool = w->pool;
     if (score <= 0 ||
-        (n == most && !is_better(s, score, item, pool[n - 1].score, pool[n - 1].item)) ||
+        (n == most && !kd_state_is_better(s, score, item, pool[n - 1].score, pool[n - 1].item)) ||
         (d->asks_hidden && s->item[item].is_hidden))
         return;
     uint32_t at = n < most ? w->n_pool++ : n - 1;
-    for (; at > 0 && is_better(s, score, item, pool[at - 1].score, pool[at - 1].item); at--)
+    for (; at > 0 && kd_state_is_better(s, score, item, pool[at - 1].score, pool[at - 1].item);
+         at--)
         pool[at] = pool[at - 1];
     pool[at] = (kd_pick){.score = score, .item = item};
     if (w->n_pool == most && o->rules == NULL)
@@ -409,7 +405,7 @@ static uint32_t choose(const kd_state *s, const kd_blend_options *o, kd_blend_sp
             double score = x->score + x->diversity;
             if (x->item == KD_NO_SLOT || score <= 0 ||
                 (best < w->n_pool &&
-                 !is_better(s, score, x->item, best_score, w->pool[best].item)) ||
+                 !kd_state_is_better(s, score, x->item, best_score, w->pool[best].item)) ||
                 !admits(s, o, picks, n, x->item))
                 continue;
             best = k;
@@ -461,7 +457,7 @@ static void admit_new(const kd_state *s, const kd_blend_options *o, const kd_sub
                 resemble(s, o, picks[k].item, &x);
         x.score += x.diversity;
         if (x.score <= 0 || !admits(s, o, picks, n - 1, item) ||
-            !is_better(s, picks[n - 2].score, picks[n - 2].item, x.score, item))
+            !kd_state_is_better(s, picks[n - 2].score, picks[n - 2].item, x.score, item))
             continue;
         picks[n - 1] = x;
         return;

@@ -458,12 +458,6 @@ static kd_rc exclude_own(const kd_recommender *r, kd_reader_space *w, const kd_s
     return KD_OK;
 }
 
-/* True if (score, id) of a comes before that of b in a list. */
-static bool is_better(const kd_state *s, double score_a, uint32_t a, double score_b, uint32_t b)
-{
-    return score_a != score_b ? score_a > score_b : kd_ids_cmp(&s->items, a, b) < 0;
-}
-
 typedef struct scored {
     double score;
     uint32_t item;
@@ -480,10 +474,11 @@ static uint32_t take_best(const kd_state *s, const kd_usercf_space *w, scored *b
         double score = w->score[item];
         if (score < 0 || s->item[item].is_hidden)
             continue;
-        if (n == max && !is_better(s, score, item, best[n - 1].score, best[n - 1].item))
+        if (n == max && !kd_state_is_better(s, score, item, best[n - 1].score, best[n - 1].item))
             continue;
         uint32_t at = n < max ? n++ : n - 1;
-        for (; at > 0 && is_better(s, score, item, best[at - 1].score, best[at - 1].item); at--)
+        for (; at > 0 && kd_state_is_better(s, score, item, best[at - 1].score, best[at - 1].item);
+             at--)
             best[at] = best[at - 1];
         best[at] = (scored){score, item, "usercf"};
     }
@@ -516,7 +511,9 @@ static uint32_t fill_popular(const kd_recommender *r, kd_reader_space *w, scored
     for (k = from; k < n; k++) {
         scored x = best[k];
         uint32_t at = k;
-        for (; at > 0 && is_better(s, x.score, x.item, best[at - 1].score, best[at - 1].item); at--)
+        for (; at > 0 &&
+               kd_state_is_better(s, x.score, x.item, best[at - 1].score, best[at - 1].item);
+             at--)
             best[at] = best[at - 1];
         best[at] = x;
     }

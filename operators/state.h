@@ -134,6 +134,13 @@ uint32_t kd_state_item(const kd_state *s, kd_str id);
 /* The same, also if there are only links of this user. */
 uint32_t kd_state_user(const kd_state *s, kd_str id);
 
+/* The order of a list: true if (score, id) of item a comes before that of b. */
+static inline bool kd_state_is_better(const kd_state *s, double score_a, uint32_t a, double score_b,
+                                      uint32_t b)
+{
+    return score_a != score_b ? score_a > score_b : kd_ids_cmp(&s->items, a, b) < 0;
+}
+
 /* Everything before this time is out of the state; KD_MS_NONE: nothing is. */
 kd_ms kd_state_horizon(const kd_state *s);
 
