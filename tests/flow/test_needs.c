@@ -37,40 +37,62 @@ static void make(kd_memory_step *step)
     }
 }
 
+/* Needs of every event, from these steps into memory. */
+typedef struct bench {
+    kd_opt_values v;
+    kd_recommender *r;
+    kd_source *source;
+    kd_sink *sink;
+    kd_pipeline *p;
+} bench;
+
+static void open_bench(bench *b, const kd_memory_step *step, size_t n, bool emit_always)
+{
+    kd_err err = {0};
+    *b = (bench){0};
+    assert_int_equal(kd_opt_values_add(&b->v, kd_recommender_opts(), &err), KD_OK);
+    assert_int_equal(kd_opt_set(&b->v, "content", "on", "test", &err), KD_OK);
+    assert_int_equal(kd_recommender_new(&b->v, &b->r, &err), KD_OK);
+    kd_memory_options mo = {.steps = step, .n_steps = n};
+    assert_int_equal(kd_memory_source_new(&mo, &b->source, &err), KD_OK);
+    assert_int_equal(kd_memory_sink_new(&b->sink, &err), KD_OK);
+    assert_int_equal(b->source->kind->start(b->source, &err), KD_OK);
+    assert_int_equal(b->sink->kind->start(b->sink, &err), KD_OK);
+    kd_pipeline_options po = {.epoch_max = 1,
+                              .workers = 1,
+                              .has_needs = true,
+                              .emit_always = emit_always,
+                              .max_dead_letters = -1};
+    assert_int_equal(kd_pipeline_new(&po, b->source, b->r, b->sink, &b->p, &err), KD_OK);
+}
+
+static void close_bench(bench *b)
+{
+    kd_pipeline_free(b->p);
+    b->source->kind->close(b->source);
+    b->sink->kind->close(b->sink);
+    kd_recommender_free(b->r);
+    kd_opt_values_dispose(&b->v);
+}
+
 static void test_what_is_published(void **unused)
 {
     (void)unused;
     kd_memory_step step[N];
     make(step);
-    kd_opt_values v = {0};
+    bench b;
     kd_err err = {0};
-    kd_recommender *r = NULL;
-    kd_source *source = NULL;
-    kd_sink *sink = NULL;
-    kd_pipeline *p = NULL;
-    assert_int_equal(kd_opt_values_add(&v, kd_recommender_opts(), &err), KD_OK);
-    assert_int_equal(kd_opt_set(&v, "content", "on", "test", &err), KD_OK);
-    assert_int_equal(kd_recommender_new(&v, &r, &err), KD_OK);
-    kd_memory_options mo = {.steps = step, .n_steps = N};
-    assert_int_equal(kd_memory_source_new(&mo, &source, &err), KD_OK);
-    assert_int_equal(kd_memory_sink_new(&sink, &err), KD_OK);
-    assert_int_equal(source->kind->start(source, &err), KD_OK);
-    assert_int_equal(sink->kind->start(sink, &err), KD_OK);
+    open_bench(&b, step, N, true);
+    kd_pipeline *p = b.p;
     /* The third needs find the sink full and come again. */
-    kd_memory_sink_refuse(sink, 5, 2, KD_AGAIN);
-    kd_pipeline_options po = {.epoch_max = 1,
-                              .workers = 1,
-                              .has_needs = true,
-                              .emit_always = true,
-                              .max_dead_letters = -1};
-    assert_int_equal(kd_pipeline_new(&po, source, r, sink, &p, &err), KD_OK);
+    kd_memory_sink_refuse(b.sink, 5, 2, KD_AGAIN);
     kd_rc rc;
     while ((rc = kd_pipeline_step(p, &err)) == KD_OK || rc == KD_AGAIN)
         ;
     assert_int_equal(rc, KD_END);
     assert_int_equal(kd_pipeline_counts(p)->needs, 3);
     assert_int_equal(kd_pipeline_counts(p)->updates, 5);
-    kd_str text = kd_memory_sink_text(sink);
+    kd_str text = kd_memory_sink_text(b.sink);
     char *all = strndup(text.p, text.n), *first = strstr(all, "\"products\":1,");
     assert_non_null(first);
     char *both = strstr(first, "\"products\":2,");
@@ -80,11 +102,7 @@ static void test_what_is_published(void **unused)
     assert_non_null(strstr(forgotten, "\"products\":1,"));
     assert_non_null(strstr(first, "\"terms\":[{\"name\":\"lamp\",\"weight\":"));
     free(all);
-    kd_pipeline_free(p);
-    source->kind->close(source);
-    sink->kind->close(sink);
-    kd_recommender_free(r);
-    kd_opt_values_dispose(&v);
+    close_bench(&b);
 }
 
 /* A forget request that reaches nothing, or not all, still leaves a null: what comes next of the
@@ -109,23 +127,10 @@ static void test_what_follows_a_null(void **unused)
         r->pos = (kd_pos){"memory", 0, k};
         r->emit = true;
     }
-    kd_opt_values v = {0};
+    bench b;
     kd_err err = {0};
-    kd_recommender *r = NULL;
-    kd_source *source = NULL;
-    kd_sink *sink = NULL;
-    kd_pipeline *p = NULL;
-    assert_int_equal(kd_opt_values_add(&v, kd_recommender_opts(), &err), KD_OK);
-    assert_int_equal(kd_opt_set(&v, "content", "on", "test", &err), KD_OK);
-    assert_int_equal(kd_recommender_new(&v, &r, &err), KD_OK);
-    kd_memory_options mo = {.steps = step, .n_steps = DAYS + 2};
-    assert_int_equal(kd_memory_source_new(&mo, &source, &err), KD_OK);
-    assert_int_equal(kd_memory_sink_new(&sink, &err), KD_OK);
-    assert_int_equal(source->kind->start(source, &err), KD_OK);
-    assert_int_equal(sink->kind->start(sink, &err), KD_OK);
-    kd_pipeline_options po = {
-        .epoch_max = 1, .workers = 1, .has_needs = true, .max_dead_letters = -1};
-    assert_int_equal(kd_pipeline_new(&po, source, r, sink, &p, &err), KD_OK);
+    open_bench(&b, step, DAYS + 2, false);
+    kd_pipeline *p = b.p;
     for (kd_rc rc = KD_OK; rc != KD_END;) {
         rc = kd_pipeline_step(p, &err);
         const kd_counts *c = kd_pipeline_counts(p);
@@ -135,11 +140,7 @@ static void test_what_follows_a_null(void **unused)
     }
     assert_int_equal(kd_pipeline_counts(p)->answers, DAYS - 1);
     assert_int_equal(kd_pipeline_counts(p)->needs, 3); /* ann, bob, ann again */
-    kd_pipeline_free(p);
-    source->kind->close(source);
-    sink->kind->close(sink);
-    kd_recommender_free(r);
-    kd_opt_values_dispose(&v);
+    close_bench(&b);
 }
 
 int main(void)

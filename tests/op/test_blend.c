@@ -228,31 +228,50 @@ static void test_equals_oracle(void **unused)
     }
 }
 
+static void product(kd_recommender *r, const char *id, const char *title, bool is_available)
+{
+    kd_record rec;
+    kd_applied applied;
+    kd_record_init(&rec, KD_CATALOG);
+    rec.item_id = kd_str_of(id);
+    rec.title = kd_str_of(title);
+    rec.available = is_available;
+    rec.time = rec.ts = world_start;
+    assert_int_equal(kd_recommender_apply(r, &rec, &applied, NULL), KD_OK);
+}
+
+/* Ten things are remembered of everybody, and a list has five. */
+static world_options small_shop(int exclude, double content, double popularity, kd_ms new_ms)
+{
+    return (world_options){.has_texts = true,
+                           .opt = {.overlap_min = 1,
+                                   .vote_shared = 1,
+                                   .fill_weight = 0.001,
+                                   .weight = {1, 1, 1, 1},
+                                   .history_max = 10,
+                                   .purchases_max = 5,
+                                   .audience_max = 10,
+                                   .neighbours = 5,
+                                   .count = 5,
+                                   .exclude = exclude,
+                                   .is_blended = true,
+                                   .usercf = 1,
+                                   .content = content,
+                                   .popularity = popularity,
+                                   .popularity_known = 1,
+                                   .content_items = 3,
+                                   .content_neighbours = 5,
+                                   .together_audience = 5,
+                                   .new_ms = new_ms,
+                                   .trend_half_life_ms = KD_MS_DAY}};
+}
+
 /* The first event of an unknown shopper has an answer; a product is reachable from its first
  * catalogue record, before anybody has touched it. */
 static void test_cold_start(void **unused)
 {
     (void)unused;
-    world_options w = {.has_texts = true};
-    w.opt = (oracle_options){.overlap_min = 1,
-                             .vote_shared = 1,
-                             .fill_weight = 0.001,
-                             .weight = {1, 1, 1, 1},
-                             .history_max = 10,
-                             .purchases_max = 5,
-                             .audience_max = 10,
-                             .neighbours = 5,
-                             .count = 5,
-                             .exclude = ORACLE_SEEN,
-                             .is_blended = true,
-                             .usercf = 1,
-                             .content = 1,
-                             .popularity = 0.1,
-                             .popularity_known = 1,
-                             .content_items = 3,
-                             .content_neighbours = 5,
-                             .together_audience = 5,
-                             .trend_half_life_ms = KD_MS_DAY};
+    const world_options w = small_shop(ORACLE_SEEN, 1, 0.1, 0);
     kd_recommender *r = world_recommender(&w);
     kd_reader_space *space = NULL;
     kd_arena *arena = kd_arena_new(0);
@@ -261,14 +280,9 @@ static void test_cold_start(void **unused)
     assert_int_equal(kd_reader_space_new(r, &space, &err), KD_OK);
     static const char *const titles[] = {"oak desk", "red lamp", "red lamp 1.5m"};
     for (int k = 0; k < 3; k++) {
-        kd_record rec;
         char id[8];
         snprintf(id, sizeof id, "i%d", k);
-        kd_record_init(&rec, KD_CATALOG);
-        rec.item_id = kd_str_of(id);
-        rec.title = kd_str_of(titles[k]);
-        rec.time = rec.ts = world_start;
-        assert_int_equal(kd_recommender_apply(r, &rec, &applied, &err), KD_OK);
+        product(r, id, titles[k], true);
     }
     kd_record view;
     kd_record_init(&view, KD_BROWSE);
@@ -291,45 +305,13 @@ static void test_cold_start(void **unused)
     kd_recommender_free(r);
 }
 
-static void product(kd_recommender *r, const char *id, const char *title, bool is_available)
-{
-    kd_record rec;
-    kd_applied applied;
-    kd_record_init(&rec, KD_CATALOG);
-    rec.item_id = kd_str_of(id);
-    rec.title = kd_str_of(title);
-    rec.available = is_available;
-    rec.time = rec.ts = world_start;
-    assert_int_equal(kd_recommender_apply(r, &rec, &applied, NULL), KD_OK);
-}
-
 /* Six items that everybody has fill a list of five; a product that came just now, like the newest
  * item, is in it nevertheless, and one that may not be shown is not. */
 static void test_new_product_is_reachable(void **unused)
 {
     (void)unused;
     for (int is_on = 0; is_on < 2; is_on++) {
-        world_options w = {.has_texts = true};
-        w.opt = (oracle_options){.overlap_min = 1,
-                                 .vote_shared = 1,
-                                 .fill_weight = 0.001,
-                                 .weight = {1, 1, 1, 1},
-                                 .history_max = 10,
-                                 .purchases_max = 5,
-                                 .audience_max = 10,
-                                 .neighbours = 5,
-                                 .count = 5,
-                                 .exclude = ORACLE_NONE,
-                                 .is_blended = true,
-                                 .usercf = 1,
-                                 .content = 0.1,
-                                 .popularity = 1,
-                                 .popularity_known = 1,
-                                 .content_items = 3,
-                                 .content_neighbours = 5,
-                                 .together_audience = 5,
-                                 .new_ms = is_on * KD_MS_DAY,
-                                 .trend_half_life_ms = KD_MS_DAY};
+        const world_options w = small_shop(ORACLE_NONE, 0.1, 1, is_on * KD_MS_DAY);
         kd_recommender *r = world_recommender(&w);
         kd_reader_space *space = NULL;
         kd_arena *arena = kd_arena_new(0);

@@ -14,11 +14,6 @@ typedef struct row {
     world_options w;
 } row;
 
-#define ORDINARY                                                                                   \
-    .overlap_min = 1, .weight = {1, 1, 1, 1}, .fill_weight = 0.001, .links_max = 3,                \
-    .idf_exponent = 1, .vsknn_weight = ORACLE_QUADRATIC, .vsknn_decay = ORACLE_DIV,                \
-    .stan_recency = 1.02, .stan_distance = 2.05, .stan_age_ms = 432000000, .vote_shared = 1
-
 static const row rows[] = {
     {"jaccard",
      {.shoppers = 8,
@@ -30,8 +25,8 @@ static const row rows[] = {
       .step_ms = 60000,
       .forgets = 4,
       .catalog = 6,
-      .opt = {ORDINARY, .history_max = 10, .purchases_max = 5, .audience_max = 20, .neighbours = 10,
-              .count = 5, .exclude = ORACLE_PURCHASED, .fill = true}}},
+      .opt = {WORLD_ORDINARY, .history_max = 10, .purchases_max = 5, .audience_max = 20,
+              .neighbours = 10, .count = 5, .exclude = ORACLE_PURCHASED, .fill = true}}},
     {"cosine, caps of one",
      {.shoppers = 6,
       .items = 8,
@@ -39,8 +34,8 @@ static const row rows[] = {
       .step_ms = 60000,
       .forgets = 4,
       .catalog = 6,
-      .opt = {ORDINARY, .history_max = 1, .purchases_max = 1, .audience_max = 1, .neighbours = 1,
-              .count = 1, .exclude = ORACLE_NONE, .similarity = ORACLE_COSINE}}},
+      .opt = {WORLD_ORDINARY, .history_max = 1, .purchases_max = 1, .audience_max = 1,
+              .neighbours = 1, .count = 1, .exclude = ORACLE_NONE, .similarity = ORACLE_COSINE}}},
     {"stan, caps of two, retention, sessions",
      {.shoppers = 6,
       .items = 8,
@@ -49,17 +44,17 @@ static const row rows[] = {
       .step_ms = 3600000,
       .forgets = 4,
       .catalog = 6,
-      .opt = {ORDINARY, .history_max = 2, .purchases_max = 2, .audience_max = 2, .neighbours = 2,
-              .count = 2, .exclude = ORACLE_SEEN, .similarity = ORACLE_STAN, .fill = true,
-              .retention_ms = 36000000}}},
+      .opt = {WORLD_ORDINARY, .history_max = 2, .purchases_max = 2, .audience_max = 2,
+              .neighbours = 2, .count = 2, .exclude = ORACLE_SEEN, .similarity = ORACLE_STAN,
+              .fill = true, .retention_ms = 36000000}}},
     {"v-sknn, weights and half-life",
      {.shoppers = 8,
       .items = 12,
       .times = 40,
       .step_ms = 60000,
-      .opt = {ORDINARY, .history_max = 10, .purchases_max = 5, .audience_max = 20, .neighbours = 10,
-              .count = 5, .exclude = ORACLE_PURCHASED, .similarity = ORACLE_VSKNN, .fill = true,
-              .half_life_ms = 600000}}},
+      .opt = {WORLD_ORDINARY, .history_max = 10, .purchases_max = 5, .audience_max = 20,
+              .neighbours = 10, .count = 5, .exclude = ORACLE_PURCHASED, .similarity = ORACLE_VSKNN,
+              .fill = true, .half_life_ms = 600000}}},
     {"blend with texts",
      {.shoppers = 8,
       .items = 14,
@@ -69,27 +64,7 @@ static const row rows[] = {
       .forgets = 4,
       .catalog = 20,
       .has_texts = true,
-      .opt = {ORDINARY,
-              .history_max = 10,
-              .purchases_max = 5,
-              .audience_max = 20,
-              .neighbours = 10,
-              .count = 5,
-              .exclude = ORACLE_PURCHASED,
-              .fill = true,
-              .is_blended = true,
-              .usercf = 1,
-              .together = 0.5,
-              .content = 0.5,
-              .popularity = 0.2,
-              .popularity_new = 0.5,
-              .popularity_known = 1,
-              .diversity = 0.1,
-              .content_items = 3,
-              .content_neighbours = 4,
-              .together_audience = 4,
-              .together_within_ms = 7200000,
-              .trend_half_life_ms = KD_MS_DAY}}},
+      .opt = {WORLD_ORDINARY, WORLD_BLENDED, .diversity = 0.1}}},
 };
 
 enum { N_RECORDS = 120, N_ROWS = sizeof rows / sizeof *rows };

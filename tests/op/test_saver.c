@@ -6,11 +6,6 @@
 #include "operators/state.h"
 #include "schemas/codec.h"
 
-#define ORDINARY                                                                                   \
-    .overlap_min = 1, .weight = {1, 1, 1, 1}, .fill_weight = 0.001, .links_max = 3,                \
-    .idf_exponent = 1, .vsknn_weight = ORACLE_QUADRATIC, .vsknn_decay = ORACLE_DIV,                \
-    .stan_recency = 1.02, .stan_distance = 2.05, .stan_age_ms = 432000000
-
 static const world_options worlds[] = {
     {.shoppers = 8,
      .items = 12,
@@ -19,8 +14,8 @@ static const world_options worlds[] = {
      .step_ms = 60000,
      .forgets = 6,
      .catalog = 10,
-     .opt = {ORDINARY, .history_max = 10, .purchases_max = 5, .audience_max = 20, .neighbours = 10,
-             .count = 5, .exclude = ORACLE_PURCHASED, .fill = true}},
+     .opt = {WORLD_ORDINARY, .history_max = 10, .purchases_max = 5, .audience_max = 20,
+             .neighbours = 10, .count = 5, .exclude = ORACLE_PURCHASED, .fill = true}},
     {.shoppers = 6,
      .items = 8,
      .times = 60,
@@ -30,17 +25,17 @@ static const world_options worlds[] = {
      .catalog = 6,
      .active = 4,
      .active_bytes = 1 << 20,
-     .opt = {ORDINARY, .history_max = 2, .purchases_max = 2, .audience_max = 2, .neighbours = 2,
-             .count = 2, .exclude = ORACLE_SEEN, .similarity = ORACLE_COSINE, .fill = true,
-             .retention_ms = 36000000}},
+     .opt = {WORLD_ORDINARY, .history_max = 2, .purchases_max = 2, .audience_max = 2,
+             .neighbours = 2, .count = 2, .exclude = ORACLE_SEEN, .similarity = ORACLE_COSINE,
+             .fill = true, .retention_ms = 36000000}},
     {.shoppers = 40,
      .items = 60,
      .times = 9,
      .step_ms = 1000,
      .forgets = 1,
      .catalog = 2,
-     .opt = {ORDINARY, .history_max = 30, .purchases_max = 9, .audience_max = 50, .neighbours = 10,
-             .count = 5, .exclude = ORACLE_NONE, .fill = true}},
+     .opt = {WORLD_ORDINARY, .history_max = 30, .purchases_max = 9, .audience_max = 50,
+             .neighbours = 10, .count = 5, .exclude = ORACLE_NONE, .fill = true}},
     {.shoppers = 8,
      .items = 14,
      .times = 40,
@@ -48,26 +43,7 @@ static const world_options worlds[] = {
      .forgets = 4,
      .catalog = 20,
      .has_texts = true,
-     .opt = {ORDINARY,
-             .history_max = 10,
-             .purchases_max = 5,
-             .audience_max = 20,
-             .neighbours = 10,
-             .count = 5,
-             .exclude = ORACLE_PURCHASED,
-             .fill = true,
-             .is_blended = true,
-             .usercf = 1,
-             .together = 0.5,
-             .content = 0.5,
-             .popularity = 0.2,
-             .popularity_new = 0.5,
-             .popularity_known = 1,
-             .content_items = 3,
-             .content_neighbours = 4,
-             .together_audience = 4,
-             .together_within_ms = 7200000,
-             .trend_half_life_ms = KD_MS_DAY}},
+     .opt = {WORLD_ORDINARY, WORLD_BLENDED}},
 };
 enum { N_WORLDS = sizeof worlds / sizeof *worlds, N_RECORDS = 300 };
 

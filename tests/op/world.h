@@ -29,6 +29,19 @@ typedef struct world_options {
     oracle_options opt;
 } world_options;
 
+/* What most worlds have in common. */
+#define WORLD_ORDINARY                                                                             \
+    .overlap_min = 1, .weight = {1, 1, 1, 1}, .fill_weight = 0.001, .links_max = 3,                \
+    .idf_exponent = 1, .vsknn_weight = ORACLE_QUADRATIC, .vsknn_decay = ORACLE_DIV,                \
+    .stan_recency = 1.02, .stan_distance = 2.05, .stan_age_ms = 432000000, .vote_shared = 1
+/* Beside that, where every part of a blend has a say. */
+#define WORLD_BLENDED                                                                              \
+    .history_max = 10, .purchases_max = 5, .audience_max = 20, .neighbours = 10, .count = 5,       \
+    .exclude = ORACLE_PURCHASED, .fill = true, .is_blended = true, .usercf = 1, .together = 0.5,   \
+    .content = 0.5, .popularity = 0.2, .popularity_new = 0.5, .popularity_known = 1,               \
+    .content_items = 3, .content_neighbours = 4, .together_audience = 4,                           \
+    .together_within_ms = 7200000, .trend_half_life_ms = KD_MS_DAY
+
 typedef struct world_record {
     kd_record rec;
     char shopper[16], item[16];
