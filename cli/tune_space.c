@@ -246,13 +246,12 @@ bool kd_tune_space_renew(const kd_tune_space *s, uint64_t seed, const uint64_t *
                          double *point)
 {
     enum { DRAWS = 256 };
+    const kd_search any = {s->dims, s->n, seed};
     kd_rng rng;
     kd_rng_init(&rng, seed * UINT64_C(0xD1B54A32D192ED03) + n);
     bool is_new = !is_tried(s, tried, n, point);
     for (int d = 0; d < DRAWS && !is_new; d++) {
-        for (uint32_t k = 0; k < s->n; k++)
-            point[k] = s->dims[k].n_choices > 0 ? (double)kd_rng_below(&rng, s->dims[k].n_choices)
-                                                : kd_rng_real(&rng);
+        kd_search_uniform(&any, &rng, point);
         is_new = !is_tried(s, tried, n, point);
     }
     return is_new || walk(s, &rng, tried, n, point);

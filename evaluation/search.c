@@ -69,7 +69,7 @@ static double density_at(const density *d, const double *x)
     return UNIFORM * uniform + (1 - UNIFORM) * sum / d->n;
 }
 
-static void draw_uniform(const kd_search *s, kd_rng *rng, double *out)
+void kd_search_uniform(const kd_search *s, kd_rng *rng, double *out)
 {
     for (uint32_t k = 0; k < s->n_dims; k++)
         out[k] = s->dims[k].n_choices > 0 ? (double)kd_rng_below(rng, s->dims[k].n_choices)
@@ -91,7 +91,7 @@ static double draw_near(kd_rng *rng, double at, double width)
 static void draw(const density *d, kd_rng *rng, double *out)
 {
     if (kd_rng_chance(rng, UNIFORM)) {
-        draw_uniform(d->s, rng, out);
+        kd_search_uniform(d->s, rng, out);
         return;
     }
     uint32_t j = (uint32_t)kd_rng_below(rng, d->n);
@@ -128,7 +128,7 @@ void kd_search_propose(const kd_search *s, const double *points, const double *v
     kd_rng rng;
     kd_rng_init(&rng, s->seed * UINT64_C(0x9E3779B97F4A7C15) + n);
     if (n < kd_search_random(s->n_dims) || n % UNIFORM_EVERY == UNIFORM_EVERY - 1) {
-        draw_uniform(s, &rng, out);
+        kd_search_uniform(s, &rng, out);
         return;
     }
     sort_by_value(values, order, n);

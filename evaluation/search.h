@@ -15,7 +15,7 @@
 #ifndef KD_SEARCH_H
 #define KD_SEARCH_H
 
-#include "base/kd.h"
+#include "base/rng.h"
 
 enum { KD_SEARCH_DIMS = 64 };
 
@@ -32,6 +32,9 @@ typedef struct kd_search {
 
 /* How many points are drawn uniformly before there is anything to go by. */
 uint32_t kd_search_random(uint32_t n_dims);
+
+/* A point anywhere, each like any other. */
+void kd_search_uniform(const kd_search *s, kd_rng *rng, double *out);
 
 /* points: [n x n_dims] row-major, ld = n_dims; values: [n], the greater the better (not finite
  * counts as the worst). out: [n_dims]. order: room for n. */
