@@ -280,3 +280,9 @@ const char *kd_opt_str(const kd_opt_values *v, const char *name)
     KD_ASSERT(row->opt->type == KD_OPT_STRING);
     return row->s;
 }
+
+const char *kd_opt_given(const kd_opt_values *v, const char *name)
+{
+    const char *s = kd_opt_str(v, name);
+    return s[0] == '\0' ? NULL : s;
+}

@@ -55,6 +55,7 @@ KD_CHECK kd_rc kd_opt_set(kd_opt_values *v, const char *name, const char *text, 
 int64_t kd_opt_int(const kd_opt_values *v, const char *name); /* INT BOOL ENUM DURATION BYTES */
 double kd_opt_real(const kd_opt_values *v, const char *name);
 const char *kd_opt_str(const kd_opt_values *v, const char *name);
+const char *kd_opt_given(const kd_opt_values *v, const char *name); /* the same; NULL if empty */
 const kd_opt_value *kd_opt_find(const kd_opt_values *v, const char *name); /* NULL: no such */
 
 /* A property that is passed through to a library (librdkafka), and where it came from. */

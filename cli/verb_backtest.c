@@ -13,6 +13,7 @@
 #include "consumers/kafka_range_source.h"
 #include "topology/backtest.h"
 #include "topology/live.h"
+#include "topology/topics.h"
 
 static const char help[] =
     "usage: kindred backtest --in FILE... [flags]\n"
@@ -170,22 +171,11 @@ static kd_rc fill_options(backtest *x, kd_err *err)
 /* -- the source ---------------------------------------------------------------------------------
  */
 
-static const char *given(const kd_opt_values *v, const char *name)
-{
-    const char *s = kd_opt_str(v, name);
-    return s[0] == '\0' ? NULL : s;
-}
-
 static kd_rc open_topics(backtest *x, kd_err *err)
 {
     const kd_config *c = &x->variants.all[0].config;
-    const kd_opt_values *v = &c->values;
-    kd_kafka_range_options o = {.topic = {[KD_BROWSE] = given(v, "topics.browse"),
-                                          [KD_PURCHASE] = given(v, "topics.purchase"),
-                                          [KD_CATALOG] = given(v, "topics.catalog"),
-                                          [KD_FORGET] = given(v, "topics.forget")},
-                                .properties = c->kafka,
-                                .n_properties = c->n_kafka};
+    kd_kafka_range_options o = {.properties = c->kafka, .n_properties = c->n_kafka};
+    (void)kd_topics_inputs(&c->values, o.topic, NULL);
     KD_TRY(flag_time(x->flags, "from", &o.from, err));
     KD_TRY(flag_time(x->flags, "to", &o.to, err));
     if (o.from != KD_MS_NONE && o.to != KD_MS_NONE && o.from >= o.to)

@@ -12,6 +12,7 @@
 #include "topology/as_of.h"
 #include "topology/live.h"
 #include "topology/restore.h"
+#include "topology/topics.h"
 
 static const char help[] =
     "usage: kindred explain --shopper X --at TIME --in EVENTS... [flags]\n"
@@ -261,31 +262,21 @@ static void json_items(explaining *x)
 /* -- the verb ------------------------------------------------------------------------------------
  */
 
-static const char *given(const kd_opt_values *v, const char *name)
-{
-    const char *s = kd_opt_str(v, name);
-    return s[0] == '\0' ? NULL : s;
-}
-
 static kd_rc open_topics(explaining *x, kd_ms at, kd_err *err)
 {
     const kd_config *c = &x->common.config;
     const kd_opt_values *v = &c->values;
-    kd_kafka_range_options o = {.topic = {[KD_BROWSE] = given(v, "topics.browse"),
-                                          [KD_PURCHASE] = given(v, "topics.purchase"),
-                                          [KD_CATALOG] = given(v, "topics.catalog"),
-                                          [KD_FORGET] = given(v, "topics.forget")},
-                                .properties = c->kafka,
+    kd_kafka_range_options o = {.properties = c->kafka,
                                 .n_properties = c->n_kafka,
                                 .from = KD_MS_NONE,
                                 .to = KD_MS_NONE}; /* what is later is counted */
     const char *topics[KD_RECORD_TYPES];
-    kd_restore_options ro = {
-        .values = v, .topics = topics, .at = at, .copies = given(v, "snapshot.copy.dir")};
-    for (int t = 0; t < KD_RECORD_TYPES; t++)
-        if (o.topic[t] != NULL)
-            topics[ro.n_topics++] = o.topic[t];
-    KD_TRY(kd_restore(&ro, given(v, "snapshot.dir"), x->arena, &x->snapshot, err));
+    kd_restore_options ro = {.values = v,
+                             .topics = topics,
+                             .n_topics = kd_topics_inputs(v, o.topic, topics),
+                             .at = at,
+                             .copies = kd_opt_given(v, "snapshot.copy.dir")};
+    KD_TRY(kd_restore(&ro, kd_opt_given(v, "snapshot.dir"), x->arena, &x->snapshot, err));
     x->rec = x->snapshot.rec;
     if (x->snapshot.name != NULL) {
         o.begin = x->snapshot.manifest.positions;

@@ -25,19 +25,13 @@ static kd_ms mono(void *arg)
     return kd_clock_mono_ms();
 }
 
-static const char *given(const kd_opt_values *v, const char *name)
-{
-    const char *s = kd_opt_str(v, name);
-    return s[0] == '\0' ? NULL : s;
-}
-
 kd_rc kd_live_codec(const kd_config *c, kd_codec **out, kd_err *err)
 {
     const kd_opt_values *v = &c->values;
     kd_codec_options o = {
-        .registry = {.url = given(v, "schema.registry.url"),
-                     .basic_auth = given(v, "schema.registry.basic.auth"),
-                     .ca_file = given(v, "schema.registry.ca.file"),
+        .registry = {.url = kd_opt_given(v, "schema.registry.url"),
+                     .basic_auth = kd_opt_given(v, "schema.registry.basic.auth"),
+                     .ca_file = kd_opt_given(v, "schema.registry.ca.file"),
                      .timeout_ms = kd_opt_int(v, "schema.registry.timeout")},
         .require = kd_opt_int(v, "schema.registry.mode") == 1,
         .now = mono,
@@ -72,10 +66,6 @@ static kd_rc open_source(kd_live *x, const kd_config *c, const kd_run_options *o
 {
     const kd_opt_values *v = &c->values;
     kd_kafka_source_options so = {
-        .topic = {[KD_BROWSE] = given(v, "topics.browse"),
-                  [KD_PURCHASE] = given(v, "topics.purchase"),
-                  [KD_CATALOG] = given(v, "topics.catalog"),
-                  [KD_FORGET] = given(v, "topics.forget")},
         .group_id = kd_opt_str(v, "group.id"),
         .properties = c->kafka,
         .n_properties = c->n_kafka,
@@ -90,6 +80,7 @@ static kd_rc open_source(kd_live *x, const kd_config *c, const kd_run_options *o
         .on_notice = o->on_notice,
         .notice_arg = o->notice_arg,
     };
+    (void)kd_topics_inputs(v, so.topic, NULL);
     return kd_kafka_source_new(&so, &x->source, err);
 }
 
@@ -101,11 +92,11 @@ static kd_rc open_sink(kd_live *x, const kd_config *c, const kd_run_options *o, 
                        "topics.needs: what shoppers need comes from the "
                        "catalogue's texts, set content: on");
     kd_kafka_sink_options so = {
-        .recommendations = given(v, "topics.recommendations"),
-        .similar = given(v, "topics.similar"),
-        .dead_letters = given(v, "topics.dead-letters"),
-        .receipts = given(v, "topics.receipts"),
-        .needs = given(v, "topics.needs"),
+        .recommendations = kd_opt_given(v, "topics.recommendations"),
+        .similar = kd_opt_given(v, "topics.similar"),
+        .dead_letters = kd_opt_given(v, "topics.dead-letters"),
+        .receipts = kd_opt_given(v, "topics.receipts"),
+        .needs = kd_opt_given(v, "topics.needs"),
         .properties = c->kafka,
         .n_properties = c->n_kafka,
         .codec = x->codec,
@@ -199,28 +190,27 @@ static kd_rc restore_from_topic(kd_live *x, const kd_config *c, kd_restore_optio
 static kd_rc restore(kd_live *x, const kd_config *c, kd_run_options *o, kd_err *err)
 {
     const kd_opt_values *v = &c->values;
-    static const char *const names[] = {"topics.browse", "topics.purchase", "topics.catalog",
-                                        "topics.forget"};
-    const char *dir = given(v, "snapshot.dir"), *topics[KD_RECORD_TYPES];
-    kd_restore_options ro = {
-        .values = v, .topics = topics, .on_notice = o->on_notice, .notice_arg = o->notice_arg};
-    for (size_t k = 0; k < sizeof names / sizeof *names; k++)
-        if (given(v, names[k]) != NULL)
-            topics[ro.n_topics++] = given(v, names[k]);
+    const char *dir = kd_opt_given(v, "snapshot.dir");
+    const char *inputs[KD_RECORD_TYPES], *topics[KD_RECORD_TYPES];
+    kd_restore_options ro = {.values = v,
+                             .topics = topics,
+                             .n_topics = kd_topics_inputs(v, inputs, topics),
+                             .copies = kd_opt_given(v, "snapshot.copy.dir"),
+                             .on_notice = o->on_notice,
+                             .notice_arg = o->notice_arg};
     x->arena = kd_arena_new(0);
     if (x->arena == NULL)
         return kd_fail(err, KD_ENOMEM, "no memory for the pipeline");
-    const char *copy_topic = given(v, "snapshot.copy.topic");
-    if (dir == NULL && (given(v, "snapshot.copy.dir") != NULL || copy_topic != NULL))
+    const char *copy_topic = kd_opt_given(v, "snapshot.copy.topic");
+    if (dir == NULL && (ro.copies != NULL || copy_topic != NULL))
         return kd_fail(err, KD_ECONFIG,
                        "%s: what is copied are the snapshots in snapshot.dir, which is not set",
                        copy_topic != NULL ? "snapshot.copy.topic" : "snapshot.copy.dir");
-    ro.copies = given(v, "snapshot.copy.dir");
     if (dir != NULL) {
         kd_snapshot_options so = {.dir = dir,
                                   .keep = kd_opt_int(v, "snapshot.keep"),
                                   .max_age_ms = kd_opt_int(v, "snapshot.max-age"),
-                                  .copy_dir = given(v, "snapshot.copy.dir"),
+                                  .copy_dir = ro.copies,
                                   .copy_topic = copy_topic,
                                   .properties = c->kafka,
                                   .n_properties = c->n_kafka};
@@ -239,7 +229,7 @@ static kd_rc restore(kd_live *x, const kd_config *c, kd_run_options *o, kd_err *
                  (long long)x->restored.manifest.saved.shoppers);
         if (o->on_notice != NULL)
             o->on_notice(o->notice_arg, text);
-        renew_catalogue(&x->restored, c, given(v, "topics.catalog"), o);
+        renew_catalogue(&x->restored, c, inputs[KD_CATALOG], o);
     }
     o->snapshots = x->snapshots;
     o->rec = x->rec;

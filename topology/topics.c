@@ -23,6 +23,23 @@ const kd_topic kd_topics[] = {
     {0},
 };
 
+size_t kd_topics_inputs(const kd_opt_values *v, const char *out[KD_RECORD_TYPES],
+                        const char *named[KD_RECORD_TYPES])
+{
+    static const char *const options[KD_RECORD_TYPES] = {[KD_BROWSE] = "topics.browse",
+                                                         [KD_PURCHASE] = "topics.purchase",
+                                                         [KD_CATALOG] = "topics.catalog",
+                                                         [KD_FORGET] = "topics.forget"};
+    size_t n = 0;
+    for (int t = 0; t < KD_RECORD_TYPES; t++) {
+        out[t] = kd_opt_given(v, options[t]);
+        if (out[t] != NULL && named != NULL)
+            named[n] = out[t];
+        n += out[t] != NULL;
+    }
+    return n;
+}
+
 kd_rc kd_topics_differ(const kd_opt_values *v, kd_err *err)
 {
     for (const kd_topic *t = kd_topics; t->option != NULL; t++) {

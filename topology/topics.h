@@ -7,6 +7,7 @@
 #ifndef KD_TOPICS_H
 #define KD_TOPICS_H
 
+#include "schemas/record.h"
 #include "topology/config.h"
 
 typedef struct kd_topic {
@@ -18,6 +19,11 @@ typedef struct kd_topic {
 
 /* Inputs first; a null option ends them. */
 extern const kd_topic kd_topics[];
+
+/* The inputs by type, NULL = not named; in `named` (nullable) those that are, of which the number
+ * is returned. */
+size_t kd_topics_inputs(const kd_opt_values *v, const char *out[KD_RECORD_TYPES],
+                        const char *named[KD_RECORD_TYPES]);
 
 /* KD_ECONFIG: two of them are one topic, which would read what it publishes, or mix its outputs. */
 KD_CHECK kd_rc kd_topics_differ(const kd_opt_values *v, kd_err *err);
