@@ -8,12 +8,15 @@
 #include "operators/blend_internal.h"
 #include "operators/trend.h"
 
+enum { LANES = 32 }; /* of floor_of */
+
 void kd_blend_space_dispose(kd_blend_space *w)
 {
     free(w->mark);
     free(w->candidate);
     free(w->pool);
     free(w->about);
+    free(w->at);
     kd_blend_reasons_free(w->reasons);
 }
 
@@ -87,8 +90,10 @@ static kd_rc fit(const kd_state *s, const kd_blend_options *o, const kd_subject 
     if (kd_grow((void **)&w->mark, &w->cap_mark, s->item_cap, sizeof *w->mark) &&
         kd_grow((void **)&w->candidate, &w->cap_candidates, (uint32_t)most + 1,
                 sizeof *w->candidate) &&
-        kd_grow((void **)&w->about, &w->cap_about, (uint32_t)most + cf->n_items + 1,
+        kd_grow((void **)&w->about, &w->cap_about, (uint32_t)most + cf->n_items + LANES,
                 sizeof *w->about) &&
+        kd_grow((void **)&w->at, &w->cap_at, s->content == NULL ? 0 : s->content->opt.neighbours,
+                sizeof *w->at) &&
         kd_grow((void **)&w->pool, &w->cap_pool, pool_size(o) + 1, sizeof *w->pool))
         return KD_OK;
     return kd_fail(err, KD_ENOMEM, "no room for %llu candidates", (unsigned long long)most);
@@ -101,39 +106,6 @@ static kd_candidate *candidate_of(kd_blend_space *w, uint32_t item)
         w->mark[item] = ++w->n_candidates;
     }
     return &w->candidate[w->mark[item] - 1];
-}
-
-/* What is like the newest items: each list entry's likeness beyond that of the list's end, times
- * 1 / k, over the sum of 1 / k. What is not in a full list is no more like it than its end, and
- * what a hundred products are alike says nothing about one of them. */
-static void add_content(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
-                        kd_blend_space *w)
-{
-    const uint32_t n = content_items(s, o, subject);
-    double all = 0;
-    for (uint32_t k = 0; k < n; k++)
-        all += 1.0 / (k + 1);
-    for (uint32_t k = 0; k < n; k++) {
-        uint32_t n_list;
-        const kd_alike *list = kd_content_list(s->content, subject->items[k], &n_list);
-        double weight = o->content / (k + 1) / all;
-        double end = n_list < s->content->opt.neighbours ? 0 : list[n_list - 1].likeness;
-        for (uint32_t j = 0; j < n_list; j++) {
-            __builtin_prefetch(&s->content->gen[list[j].item]);
-            __builtin_prefetch(&w->mark[list[j].item], 1);
-        }
-        for (uint32_t j = 0; j < n_list; j++) {
-            if (!kd_content_is_current(s->content, &list[j]))
-                continue;
-            kd_candidate *c = candidate_of(w, list[j].item);
-            double gain = weight * (list[j].likeness - end);
-            c->content += gain;
-            if (gain > c->gain) {
-                c->gain = gain;
-                c->from = subject->items[k];
-            }
-        }
-    }
 }
 
 static bool is_self(const kd_subject *subject, uint32_t v)
@@ -229,8 +201,8 @@ static double parts_of(const kd_state *s, const kd_blend_options *o, const kd_us
     return sum + part[KD_PART_RULE];
 }
 
-/* A score that is worked out another way is within this factor of it. */
-static const double sure = 1 - 1e-9;
+/* A score that is worked out another way, and kept as a float, is within this factor of it. */
+static const double sure = 1 - 1e-6;
 
 /* What decides who comes into the pool. */
 typedef struct door {
@@ -278,60 +250,178 @@ static void offer(const kd_state *s, const kd_blend_options *o, const kd_usercf_
 }
 
 /* What each comes to, up to rounding, into about[]: first what neighbours voted for (0 if it is a
- * candidate too), then the candidates. Without a branch, since which way one would go cannot be
- * foreseen. */
-static void estimate(const kd_usercf_space *cf, kd_blend_space *w, const door *d)
+ * candidate too), then the candidates; below 0, or no number, if excluded. Without a branch, since
+ * which way one would go cannot be foreseen. */
+static void estimate_votes(const kd_usercf_space *cf, kd_blend_space *w, const door *d)
 {
     static const double if_marked[] = {1, 0};
-    double *about = w->about;
+    float *about = w->about;
     for (uint32_t k = 0; k < cf->n_items; k++) {
         uint32_t item = cf->items[k];
         double x = w->share * cf->score[item] + about_trend(d, item);
-        about[k] = x * if_marked[w->mark[item] != 0];
-    }
-    about += cf->n_items;
-    for (uint32_t k = 0; k < w->n_candidates; k++) {
-        const kd_candidate *c = &w->candidate[k];
-        double x = w->share * cf->score[c->item] + about_trend(d, c->item);
-        about[k] = x + c->together + c->content; /* below 0, or no number, if excluded */
-        if (d->asks_hidden && d->s->item[c->item].is_hidden)
-            about[k] = -1;
+        about[k] = (float)(x * if_marked[w->mark[item] != 0]);
     }
     for (uint32_t k = 0; d->asks_hidden && k < cf->n_items; k++)
         if (d->s->item[cf->items[k]].is_hidden)
-            w->about[k] = -1;
+            about[k] = -1;
+}
+
+static void estimate_candidates(const kd_usercf_space *cf, kd_blend_space *w, const door *d)
+{
+    float *about = w->about + cf->n_items;
+    for (uint32_t k = 0; k < w->n_candidates; k++) {
+        const kd_candidate *c = &w->candidate[k];
+        double x = w->share * cf->score[c->item] + about_trend(d, c->item);
+        about[k] = (float)(x + c->together + c->content);
+        if (d->asks_hidden && d->s->item[c->item].is_hidden)
+            about[k] = -1;
+    }
 }
 
 /* A number that at least `most` of about[0..n) reach, and not many more: the greatest in each of a
- * few lanes, and of these the most-th. 0 if there are not enough lanes. */
-static double floor_of(const double *about, uint32_t n, uint32_t most)
+ * few lanes, and of these the most-th. 0 if there are not enough lanes. Loops of a fixed length,
+ * which compilers make vectors of. */
+static float floor_of(float *about, uint32_t n, uint32_t most)
 {
-    enum { LANES = 32 };
-    double lane[LANES] = {0}, least = INFINITY;
-    const uint32_t lanes = most <= LANES / 3 ? LANES / 2 : LANES;
+    float lane[LANES] = {0}, least = INFINITY;
+    int32_t above[LANES] = {0};
     if (most > LANES - LANES / 4)
         return 0;
-    for (uint32_t k = 0; k < n; k += lanes)
-        for (uint32_t j = 0; j < lanes && k + j < n; j++)
+    for (uint32_t k = n; k % LANES != 0; k++)
+        about[k] = 0;
+    for (uint32_t k = 0; k < n; k += LANES)
+        for (uint32_t j = 0; j < LANES; j++)
             lane[j] = about[k + j] > lane[j] ? about[k + j] : lane[j];
-    for (uint32_t j = 0; j < lanes; j++) {
-        uint32_t above = 0;
-        for (uint32_t i = 0; i < lanes; i++)
-            above += lane[i] > lane[j];
-        least = above < most && lane[j] < least ? lane[j] : least;
-    }
+    for (uint32_t i = 0; i < LANES; i++)
+        for (uint32_t j = 0; j < LANES; j++)
+            above[j] += lane[i] > lane[j];
+    for (uint32_t j = 0; j < LANES; j++)
+        least = above[j] < (int32_t)most && lane[j] < least ? lane[j] : least;
     return least;
 }
 
+/* -- content ----------------------------------------------------------------------------------
+ */
+
+/* One own item's list: what an entry adds is weight * (likeness - end), so that what is not in a
+ * full list, and is no more like the item than its end, gets the same as the end; and what a
+ * hundred products are alike says nothing about one of them. */
+typedef struct like_list {
+    const kd_alike *entry; /* [n], best first */
+    uint32_t n, own;       /* own: whose list it is */
+    double weight, end;
+} like_list;
+
+static double gain_of(const like_list *x, uint32_t k)
+{
+    return x->weight * (x->entry[k].likeness - x->end);
+}
+
+/* The list of the k-th newest of n items, which weighs 1 / k of the sum of these. */
+static like_list list_of(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
+                         uint32_t k, uint32_t n)
+{
+    double all = 0;
+    for (uint32_t j = 0; j < n; j++)
+        all += 1.0 / (j + 1);
+    like_list x = {.own = subject->items[k], .weight = o->content / (k + 1) / all};
+    x.entry = kd_content_list(s->content, x.own, &x.n);
+    x.end = x.n < s->content->opt.neighbours ? 0 : x.entry[x.n - 1].likeness;
+    return x;
+}
+
+static void add_alike(const kd_state *s, const like_list *x, uint32_t k, kd_blend_space *w)
+{
+    if (!kd_content_is_current(s->content, &x->entry[k]))
+        return;
+    kd_candidate *c = candidate_of(w, x->entry[k].item);
+    double gain = gain_of(x, k);
+    c->content += gain;
+    if (gain > c->gain) {
+        c->gain = gain;
+        c->from = x->own;
+    }
+}
+
+/* The entries of a list that may matter, into at[]: what has votes or was taken together, and of
+ * the rest what reaches the bar if all other lists give it all that they can. Without a branch,
+ * since which way one would go cannot be foreseen. Returns their number. */
+static uint32_t entries_that_matter(const like_list *x, double others, const kd_usercf_space *cf,
+                                    const kd_blend_space *w, const door *d, uint32_t *at)
+{
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < x->n; k++) {
+        uint32_t item = x->entry[k].item;
+        bool is_able = others + gain_of(x, k) + about_trend(d, item) >= w->bar;
+        bool is_known = (cf->score[item] > 0) | (w->mark[item] != 0);
+        at[n] = k;
+        n += (is_able & !(cf->score[item] < 0)) | is_known;
+    }
+    return n;
+}
+
+/* What is like the newest items. A candidate that is left out at one list and let in by another has
+ * less content than it should, but then it cannot reach the bar with all of it either. */
+static void add_content(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
+                        const kd_usercf_space *cf, kd_blend_space *w, const door *d)
+{
+    const uint32_t n = content_items(s, o, subject);
+    double most = 0;
+    for (uint32_t k = 0; k < n; k++) {
+        like_list x = list_of(s, o, subject, k, n);
+        for (uint32_t j = 0; j < x.n; j++) {
+            __builtin_prefetch(&cf->score[x.entry[j].item]);
+            __builtin_prefetch(&w->mark[x.entry[j].item], 1);
+        }
+        most += x.n > 0 ? gain_of(&x, 0) : 0;
+    }
+    for (uint32_t k = 0; k < n; k++) {
+        like_list x = list_of(s, o, subject, k, n);
+        double others = x.n > 0 ? most - gain_of(&x, 0) : 0;
+        uint32_t n_at = entries_that_matter(&x, others, cf, w, d, w->at);
+        for (uint32_t j = 0; j < n_at; j++)
+            add_alike(s, &x, w->at[j], w);
+    }
+}
+
+static void drop_content(kd_candidate *c)
+{
+    c->content = c->gain = 0;
+    c->from = KD_NO_SLOT;
+}
+
+/* All the content of one item, whatever it comes to. */
+static void add_content_of(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
+                           uint32_t item, kd_blend_space *w)
+{
+    const uint32_t n = content_items(s, o, subject);
+    drop_content(candidate_of(w, item));
+    for (uint32_t k = 0; k < n; k++) {
+        like_list x = list_of(s, o, subject, k, n);
+        for (uint32_t j = 0; j < x.n; j++)
+            if (x.entry[j].item == item)
+                add_alike(s, &x, j, w);
+    }
+}
+
+/* -- the pool ---------------------------------------------------------------------------------
+ */
+
 /* The best candidates into the pool: of all but few, what they come to is below the bar. The
  * trends' head is gone through as long as it can reach it. */
-static void collect(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
-                    kd_blend_space *w, const door *d)
+static void collect(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
+                    const kd_usercf_space *cf, kd_blend_space *w, const door *d)
 {
-    const uint32_t n = cf->n_items + w->n_candidates;
-    estimate(cf, w, d);
+    estimate_votes(cf, w, d);
+    estimate_candidates(cf, w, d);
     w->n_pool = 0;
-    w->bar = o->rules == NULL ? floor_of(w->about, n, d->most) * sure : 0;
+    w->bar =
+        o->rules == NULL ? floor_of(w->about, cf->n_items + w->n_candidates, d->most) * sure : 0;
+    if (content_items(s, o, subject) > 0) {
+        add_content(s, o, subject, cf, w, d);
+        estimate_candidates(cf, w, d);
+    }
+    const uint32_t n = cf->n_items + w->n_candidates;
     for (uint32_t k = 0; k < n; k++) {
         if (!(w->about[k] >= w->bar))
             continue;
@@ -351,18 +441,20 @@ static void collect(const kd_state *s, const kd_blend_options *o, const kd_userc
 
 /* Hidden items are rare, and whether one is hidden is far away in memory: it is asked of those that
  * got in, and of all only if one of them should not have. */
-static void fill_pool(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
-                      kd_blend_space *w)
+static void fill_pool(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
+                      const kd_usercf_space *cf, kd_blend_space *w)
 {
     door d = door_of(s, o, w);
     bool has_hidden = false;
-    collect(s, o, cf, w, &d);
+    collect(s, o, subject, cf, w, &d);
     for (uint32_t k = 0; k < w->n_pool; k++)
         has_hidden |= s->item[w->pool[k].item].is_hidden;
     if (!has_hidden)
         return;
     d.asks_hidden = true;
-    collect(s, o, cf, w, &d);
+    for (uint32_t k = 0; k < w->n_candidates; k++)
+        drop_content(&w->candidate[k]);
+    collect(s, o, subject, cf, w, &d);
 }
 
 /* -- the choice ------------------------------------------------------------------------------- */
@@ -437,8 +529,7 @@ static bool is_new(const kd_state *s, const kd_blend_options *o, uint32_t item)
 /* A full list without a new product gives its last place to the one that is most like the newest
  * item: only what is shown can be taken. */
 static void admit_new(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
-                      const kd_usercf_space *cf, const kd_blend_space *w, kd_pick *picks,
-                      uint32_t n)
+                      const kd_usercf_space *cf, kd_blend_space *w, kd_pick *picks, uint32_t n)
 {
     uint32_t n_list = 0;
     for (uint32_t k = 0; k < n; k++)
@@ -451,6 +542,7 @@ static void admit_new(const kd_state *s, const kd_blend_options *o, const kd_sub
             cf->score[item] < 0 || !is_new(s, o, item))
             continue;
         double part[KD_BLEND_PARTS];
+        add_content_of(s, o, subject, item, w);
         kd_pick x = {.item = item, .score = parts_of(s, o, cf, w, item, part)};
         if (o->diversity > 0)
             for (uint32_t k = 0; k + 1 < n; k++)
@@ -478,10 +570,8 @@ kd_rc kd_blend(const kd_state *s, const kd_blend_options *o, const kd_subject *s
     kd_blend_ahead(s, o, subject, 2);
     if (has_together(o, subject))
         add_together(s, o, subject, w);
-    if (content_items(s, o, subject) > 0)
-        add_content(s, o, subject, w);
     weigh_popularity(s, o, subject, w);
-    fill_pool(s, o, cf, w);
+    fill_pool(s, o, subject, cf, w);
     if (o->diversity > 0 || o->category_max > 0) {
         *out_n = choose(s, o, w, picks);
     } else {

@@ -82,8 +82,10 @@ typedef struct kd_blend_space {
     double popularity; /* weight, for this subject */
     double expected;   /* share of the shoppers for one unit of trend */
     double bar;        /* what is surely below it does not come into the pool */
-    double *about;     /* [cap_about] scores up to rounding */
+    float *about;      /* [cap_about] scores up to rounding */
     uint32_t cap_about;
+    uint32_t *at; /* [cap_at] entries of one list */
+    uint32_t cap_at;
     uint32_t together_item;
     struct kd_blend_reasons *reasons;
 } kd_blend_space;

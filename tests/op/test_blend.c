@@ -62,6 +62,20 @@ static void random_options(kd_rng *rng, world_options *w)
         o->boosted = "i1";
         o->boost = weights[kd_rng_below(rng, 5)];
     }
+    if (kd_rng_below(rng, 4) != 0)
+        return;
+    /* A shop of texts: short lists, for which what is in several lists of similar ones counts. */
+    w->items = 20 + (int)kd_rng_below(rng, 20);
+    w->catalog = 60;
+    w->has_texts = true;
+    o->history_max = 4 + (int)kd_rng_below(rng, 5);
+    o->count = 1 + (int)kd_rng_below(rng, 2);
+    o->usercf = o->popularity = 0.1;
+    o->content = 1;
+    o->content_items = 3 + (int)kd_rng_below(rng, 3);
+    o->content_neighbours = 4 + (int)kd_rng_below(rng, 6);
+    o->diversity = o->category_max = 0;
+    o->boosted = NULL;
 }
 
 static void check_parts(const kd_item *it, const oracle_row *want)
