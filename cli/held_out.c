@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/files.h"
 
@@ -54,12 +53,4 @@ kd_rc kd_held_out_load(kd_arena *arena, const kd_flag *flags, const kd_opt_value
     close_source(o.train);
     close_source(o.test);
     return rc;
-}
-
-uint32_t kd_held_out_workers(const kd_opt_values *v)
-{
-    if (strcmp(kd_opt_find(v, "workers")->from, "default") != 0)
-        return (uint32_t)kd_opt_int(v, "workers");
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n < 1 ? 1 : n > 256 ? 256 : (uint32_t)n;
 }

@@ -27,7 +27,5 @@
 /* Loads what the flags name; `lists` may be NULL. *out is owned by the caller. */
 KD_CHECK kd_rc kd_held_out_load(kd_arena *arena, const kd_flag *flags, const kd_opt_values *v,
                                 const char *lists, kd_protocol **out, kd_err *err);
-/* `workers` where somebody set it, else one a core. */
-uint32_t kd_held_out_workers(const kd_opt_values *v);
 
 #endif

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/cores.h"
 #include "base/timefmt.h"
 #include "cli/files.h"
 #include "cli/variants.h"
@@ -149,8 +149,7 @@ static kd_rc parse_window(const backtest *x, kd_ms *out, kd_err *err)
 static kd_rc fill_options(backtest *x, kd_err *err)
 {
     int64_t threads, seed, resamples, max_dead;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    KD_TRY(kd_flag_int(x->flags, "threads", cores < 1 ? 1 : cores, 1, &threads, err));
+    KD_TRY(kd_flag_int(x->flags, "threads", kd_cores(256), 1, &threads, err));
     KD_TRY(kd_flag_int(x->flags, "seed", 1, 0, &seed, err));
     KD_TRY(kd_flag_int(x->flags, "resamples", 1000, 100, &resamples, err));
     KD_TRY(kd_flag_int(x->flags, "max-dead-letters",

@@ -17,8 +17,7 @@ static const char help[] =
     "  --at K,K,...            cut-offs (default 5,10,20); the greatest is recommend.count\n"
     "  --json                  one JSON object instead of a table\n\n"
     "The next item is looked for in the whole ranking. It may be one that the session already has\n"
-    "where recommend.exclude=none says that such items are listed. Without `workers` all cores\n"
-    "are used; no figure depends on it.\n";
+    "where recommend.exclude=none says that such items are listed.\n";
 
 enum { MAX_CUTS = 16 };
 
@@ -142,7 +141,7 @@ static kd_rc run(evaluate *x, const kd_flag *flags, kd_err *err)
     KD_TRY(kd_opt_set(v, "recommend.count", count, "--at", err));
     KD_TRY(kd_held_out_load(x->arena, flags, v, kd_flag_value(flags, "lists"), &x->protocol, err));
     kd_protocol_run_options o = {
-        .values = v, .workers = kd_held_out_workers(v), .stop = kd_stop_on_signals()};
+        .values = v, .workers = kd_config_workers(v), .stop = kd_stop_on_signals()};
     kd_protocol_result r;
     KD_TRY(kd_protocol_run(x->protocol, &o, &r, err));
     kd_protocol_sizes s = kd_protocol_sizes_of(x->protocol);

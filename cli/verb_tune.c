@@ -296,7 +296,7 @@ static kd_rc try_next(tune *x, kd_err *err)
     x->tried[n] = kd_tune_space_hash(&x->space, point);
     KD_TRY(set_options(x, n, err));
     kd_protocol_run_options o = {.values = &x->common.config.values,
-                                 .workers = kd_held_out_workers(&x->common.config.values),
+                                 .workers = kd_config_workers(&x->common.config.values),
                                  .stop = kd_stop_on_signals()};
     kd_protocol_result r;
     KD_TRY(kd_protocol_run(x->protocol, &o, &r, err));

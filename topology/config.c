@@ -5,8 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cores.h"
 #include "base/yaml.h"
 #include "operators/recommender.h"
+
+enum { WORKERS_MAX = 256 };
 
 static const kd_opt opts[] = {
     {"epoch.max", KD_OPT_INT, "512", 1, 65536, NULL,
@@ -19,8 +22,8 @@ static const kd_opt opts[] = {
      "A neighbour list is published when more than this share of it changed."},
     {"similar.fanout.max", KD_OPT_INT, "100", 0, 1000000, NULL,
      "Other shoppers whose neighbour lists are looked at again in an epoch; the rest is dropped."},
-    {"workers", KD_OPT_INT, "1", 1, 256, NULL,
-     "Threads that compute lists; no output depends on it."},
+    {"workers", KD_OPT_INT, "0", 0, WORKERS_MAX, NULL,
+     "Threads that compute lists; 0 = one a core. No output depends on it."},
     {"emit", KD_OPT_ENUM, "on-change", 0, 0, "always|on-change",
      "Publish a list after every event, or only when it differs from the last one published."},
     {"delivery", KD_OPT_ENUM, "at-least-once", 0, 0, "at-least-once|exactly-once",
@@ -346,12 +349,18 @@ kd_rc kd_config_kafka(kd_config *c, const char *assignment, kd_err *err)
     return set_property(c, name, value, "-X", err);
 }
 
+uint32_t kd_config_workers(const kd_opt_values *v)
+{
+    int64_t n = kd_opt_int(v, "workers");
+    return n == 0 ? kd_cores(WORKERS_MAX) : (uint32_t)n;
+}
+
 kd_pipeline_options kd_config_pipeline(const kd_opt_values *v)
 {
     const char *similar = kd_opt_str(v, "topics.similar");
     bool has_similar = similar != NULL && similar[0] != '\0';
     return (kd_pipeline_options){.epoch_max = (uint32_t)kd_opt_int(v, "epoch.max"),
-                                 .workers = (uint32_t)kd_opt_int(v, "workers"),
+                                 .workers = kd_config_workers(v),
                                  .rate_max = kd_opt_int(v, "shopper.rate.max"),
                                  .emit_always = kd_opt_int(v, "emit") == 0,
                                  .similar_count =

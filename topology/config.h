@@ -42,6 +42,9 @@ KD_CHECK kd_rc kd_config_kafka(kd_config *c, const char *assignment, kd_err *err
 /* A value must not be shown: its name speaks of passwords, keys or secrets. */
 bool kd_config_is_secret(const char *name);
 
+/* `workers`: what is set, or one a core. 1 to 256. */
+uint32_t kd_config_workers(const kd_opt_values *v);
+
 /* What the options say about the pipeline; the rest (drain, is_silent) is the caller's. */
 kd_pipeline_options kd_config_pipeline(const kd_opt_values *v);
 

@@ -18,8 +18,8 @@ struct kd_pool {
     uint32_t n_started;
     pthread_mutex_t lock;
     pthread_cond_t start, done;
-    uint64_t round;    /* raised for each run */
-    uint32_t n_active; /* threads still in this round */
+    uint32_t n_wanted; /* threads that should still join the run */
+    uint32_t n_active; /* threads that should, or have, and are not done */
     bool is_stopping;
     kd_job job;
     void *arg;
@@ -43,14 +43,13 @@ static void *thread_main(void *arg)
 {
     worker *w = arg;
     kd_pool *p = w->pool;
-    uint64_t seen = 0;
     pthread_mutex_lock(&p->lock);
     for (;;) {
-        while (p->round == seen && !p->is_stopping)
+        while (p->n_wanted == 0 && !p->is_stopping)
             pthread_cond_wait(&p->start, &p->lock);
         if (p->is_stopping)
             break;
-        seen = p->round;
+        p->n_wanted--;
         pthread_mutex_unlock(&p->lock);
         work(p, w->number);
         pthread_mutex_lock(&p->lock);
@@ -118,9 +117,10 @@ void kd_pool_run(kd_pool *p, uint32_t n, kd_job job, void *arg)
     p->arg = arg;
     p->n = n;
     atomic_store_explicit(&p->next, 0, memory_order_relaxed);
-    p->n_active = p->n_workers - 1;
-    p->round++;
-    pthread_cond_broadcast(&p->start);
+    const uint32_t n_runs = (n + RUN - 1) / RUN;
+    p->n_wanted = p->n_active = (n_runs < p->n_workers ? n_runs : p->n_workers) - 1;
+    for (uint32_t k = 0; k < p->n_active; k++)
+        pthread_cond_signal(&p->start);
     pthread_mutex_unlock(&p->lock);
     work(p, 0);
     pthread_mutex_lock(&p->lock);

@@ -198,7 +198,7 @@ static void test_errors_say_where_and_what(void **unused)
     kd_config c = made();
     kd_err err = {0};
     assert_int_equal(kd_config_file(&c, "/nonexistent/shop.yaml", &err), KD_EIO);
-    static const char *const flags[] = {"workers", "=3", "", "workers=0", "nobody=1", "workers=x"};
+    static const char *const flags[] = {"workers", "=3", "", "workers=-1", "nobody=1", "workers=x"};
     for (size_t k = 0; k < sizeof flags / sizeof *flags; k++) {
         err = (kd_err){0};
         assert_int_equal(kd_config_set(&c, flags[k], &err), KD_ECONFIG);
