@@ -25,8 +25,8 @@ KINDS = ["usercf.neighbours=20,50", "recommend.exclude=purchased,none", "usercf.
 def run(verb, name, *options):
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     done = subprocess.run([os.environ["KINDRED_BIN"], verb, "--quiet", "--map", ROOT / f"consumers/maps/{name}.yaml",
-                           "--in", DATA / SETS[name], "--set", "emit=always", *options], capture_output=True,
-                          text=True, check=True)
+                           "--in", DATA / SETS[name], "--set", "emit=always", "--set", "workers=1", *options],
+                          capture_output=True, text=True, check=True)
     wall, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return wall, cpu, re.findall(r"\b[0-9a-f]{32}\b", done.stdout + done.stderr)

@@ -7,9 +7,10 @@
  * record, Kindred's sink
  * pipeline      source, state, a list for every event (emit: always), sink
  * All read the same topics and take turns, so that what the machine does beside weighs on all
- * alike. Time runs from the first record in hand (Kindred: the first event, since its source reads
- * the whole catalogue before) to the broker's acknowledgement of the last output. Producers are
- * warm. */
+ * alike. Time runs from the first record in hand to the broker's acknowledgement of the last
+ * output; for Kindred from the first event, since its source reads the whole catalogue before, and
+ * for the pipeline from the end of the first epoch, in which all products' lists of similar ones
+ * are made. Producers are warm. */
 #include "bench/broker.h"
 
 #include <math.h>
@@ -90,19 +91,20 @@ static void typical_dispose(typical *t)
 }
 
 /* Seconds of the clock, and of the calling thread's processor time: what lies between is waiting,
- * for the broker or for a core. */
+ * for the broker or for a core. And how many events there were in it. */
 typedef struct span {
     double wall, cpu;
+    int64_t n;
 } span;
 
 static span now(void)
 {
-    return (span){bench_now(), bench_cpu_now()};
+    return (span){.wall = bench_now(), .cpu = bench_cpu_now()};
 }
 
 static span since(span began)
 {
-    return (span){bench_now() - began.wall, bench_cpu_now() - began.cpu};
+    return (span){.wall = bench_now() - began.wall, .cpu = bench_cpu_now() - began.cpu};
 }
 
 /* Source to sink without state: the time until `n` records have been answered and acknowledged. */
@@ -139,6 +141,7 @@ static span pass_through(const bench_shop *shop, const char *to, const kd_update
     }
     stream_flush(&s);
     span took = since(began);
+    took.n = (int64_t)(shop->n - shop->n_catalog);
     stream_close(&s);
     return took;
 }
@@ -172,9 +175,12 @@ static span pipeline(const bench_shop *shop, const char *to, const setting *x, k
     span began = {0};
     const int64_t n = (int64_t)(shop->n - s.n_dropped);
     while (kd_pipeline_counts(p)->records < n || kd_pipeline_blocked(p)) {
-        bool is_catalog = kd_pipeline_counts(p)->records <= (int64_t)shop->n_catalog;
-        began = is_catalog ? now() : began;
+        bool is_start = kd_pipeline_counts(p)->answers == 0;
         kd_rc rc = kd_pipeline_step(p, &err);
+        if (is_start) {
+            began = now();
+            began.n = kd_pipeline_counts(p)->answers;
+        }
         stream_poll(&s);
         if (rc == KD_AGAIN) {
             stream_wait(&s);
@@ -185,6 +191,7 @@ static span pipeline(const bench_shop *shop, const char *to, const setting *x, k
     stream_flush(&s);
     span took = since(began);
     *counts = *kd_pipeline_counts(p);
+    took.n = counts->answers - began.n;
     kd_pipeline_free(p);
     stream_close(&s);
     kd_recommender_free(rec);
@@ -197,13 +204,12 @@ typedef struct row {
     bench_numbers rates, cpus; /* events a second; microseconds of the loop's thread an event */
 } row;
 
-static void add(row *r, const char *bench, const char *kase, const bench_shop *shop, span took)
+static void add(row *r, const char *bench, const char *kase, span took)
 {
-    const double n_events = (double)(shop->n - shop->n_catalog);
     snprintf(r->bench, sizeof r->bench, "%s", bench);
     snprintf(r->kase, sizeof r->kase, "%s", kase);
-    bench_numbers_add(&r->rates, n_events / took.wall);
-    bench_numbers_add(&r->cpus, took.cpu / n_events * 1e6);
+    bench_numbers_add(&r->rates, (double)took.n / took.wall);
+    bench_numbers_add(&r->cpus, took.cpu / (double)took.n * 1e6);
 }
 
 static const char *const out_topic[] = {"bench-out"};
@@ -224,7 +230,7 @@ static void run_through(row *r, const bench_shop *shop, const char *kase, const 
     span took = pass_through(shop, out_topic[0], u);
     fprintf(stderr, "pass-through: %lld messages out, %.3f s\n",
             (long long)broker_count(out_topic[0]), took.wall);
-    add(r, "pass-through", kase, shop, took);
+    add(r, "pass-through", kase, took);
     broker_topics_delete(out_topic, 1);
 }
 
@@ -239,7 +245,7 @@ static void run_pipeline(row *r, const bench_shop *shop, const setting *x)
     broker_topics_create(out_topic, 1);
     kd_counts c = {0};
     span took = pipeline(shop, out_topic[0], x, &c);
-    add(r, "pipeline", kase, shop, took);
+    add(r, "pipeline", kase, took);
     fprintf(stderr, "%s: %lld records in %lld epochs, %lld lists, %lld messages out, %.3f s\n",
             kase, (long long)c.records, (long long)c.epochs, (long long)c.answers,
             (long long)broker_count(out_topic[0]), took.wall);
@@ -259,6 +265,10 @@ int main(int argc, char **argv)
         {.neighbours = 50, .workers = 1, .blend = "on", .content = "off", .reasons = "true"},
         {.neighbours = 50, .workers = 1, .blend = "on", .content = "on", .reasons = "false"},
         {.neighbours = 50, .workers = 1, .blend = "on", .content = "on", .reasons = "true"},
+        {.neighbours = 50, .workers = 2, .blend = "on", .content = "off", .reasons = "false"},
+        {.neighbours = 50, .workers = 2, .blend = "on", .content = "off", .reasons = "true"},
+        {.neighbours = 50, .workers = 2, .blend = "on", .content = "on", .reasons = "false"},
+        {.neighbours = 50, .workers = 2, .blend = "on", .content = "on", .reasons = "true"},
     };
     int reps = (int)bench_arg(argc, argv, "--reps", 3);
     bench_shop shop;

@@ -71,7 +71,8 @@ def measure(setup, path, n):
     instances, partitions = SETUPS[setup]
     world = stream.World(f"bench-{setup}", partitions)
     try:
-        each = [world.run(f"i{k}", usercf__neighbours=50, audience__max=500, ready__lag=1000) for k in range(instances)]
+        each = [world.run(f"i{k}", workers=1, usercf__neighbours=50, audience__max=500, ready__lag=1000)
+                for k in range(instances)]
         for x in each:
             x.joined()
         for x in each[:-1]:  # until the last one has its share

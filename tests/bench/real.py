@@ -38,7 +38,8 @@ def main():
         if not (DATA / SETS[name]).exists():
             print(f"{SETS[name]} is neither in $KINDRED_DATA nor in ../shared/data: left out", file=sys.stderr)
             continue
-        options = ["--set", f"audience.max={audience}", "--set", f"usercf.neighbours={neighbours}", "--set", "emit=always"]
+        options = ["--set", "workers=1", "--set", f"audience.max={audience}",
+                   "--set", f"usercf.neighbours={neighbours}", "--set", "emit=always"]
         text, cpu = run("replay", name, ["--quiet", *options])
         _, learn = run("recommend", name, ["--ask", "/dev/null", *options])
         lists = count(text, "lists computed")
