@@ -136,14 +136,16 @@ kd_rc kd_content_set(kd_content *x, uint32_t item, const kd_product *p, kd_err *
         it->text_hash = hash;
     }
     bool shows_again = it->is_hidden && !p->is_hidden;
+    bool hides = was_here && !it->is_hidden && p->is_hidden; /* its place in a list is another's */
     it->is_hidden = p->is_hidden;
     if (changed) {
         x->gen[item]++;
         it->category = name_of(x->tfidf, item, KD_TERM_CATEGORY);
         it->brand = name_of(x->tfidf, item, KD_TERM_BRAND);
         it->norm = kd_tfidf_norm(x->tfidf, item);
-        x->owed += x->opt.drift > 0 ? 1 / x->opt.drift : INFINITY;
     }
+    if (changed || hides)
+        x->owed += x->opt.drift > 0 ? 1 / x->opt.drift : INFINITY;
     if (changed || shows_again)
         note_due(x, item);
     return KD_OK;

@@ -9,7 +9,7 @@
  * likeness that was exact when the list was last worked out.
  *
  * Every product changes every idf a little. Bound: a list has been worked out anew before the
- * products added, changed or removed since exceed drift * n, in a circle, 1 / drift lists a change
+ * products added, changed, hidden or removed since exceed drift * n, in a circle, 1 / drift lists a change
  * (amortised); drift 0: all after each change, then lists are a function of the catalogue alone.
  * Whatever a new text brings shows at once: its own list is made and it is offered to all others.
  *
