@@ -8,7 +8,8 @@
 #include "operators/blend_internal.h"
 #include "operators/trend.h"
 
-enum { LANES = 32 }; /* of floor_of */
+enum { LANES = 16 };  /* of floor_of */
+enum { TAKEN = 256 }; /* items that were taken together are counted so many at once */
 
 void kd_blend_space_dispose(kd_blend_space *w)
 {
@@ -17,6 +18,7 @@ void kd_blend_space_dispose(kd_blend_space *w)
     free(w->pool);
     free(w->about);
     free(w->at);
+    free(w->taken);
     kd_blend_reasons_free(w->reasons);
 }
 
@@ -24,6 +26,8 @@ void kd_blend_clear(kd_blend_space *w)
 {
     for (uint32_t k = 0; k < w->n_candidates; k++)
         w->mark[w->candidate[k].item] = 0;
+    if (w->n_candidates > 0)
+        memset(w->candidate, 0, w->n_candidates * sizeof *w->candidate);
     w->n_candidates = 0;
     w->n_pool = 0;
 }
@@ -92,20 +96,22 @@ static kd_rc fit(const kd_state *s, const kd_blend_options *o, const kd_subject 
                 sizeof *w->candidate) &&
         kd_grow((void **)&w->about, &w->cap_about, (uint32_t)most + cf->n_items + LANES,
                 sizeof *w->about) &&
-        kd_grow((void **)&w->at, &w->cap_at, s->content == NULL ? 0 : s->content->opt.neighbours,
-                sizeof *w->at) &&
+        kd_grow((void **)&w->taken, &w->cap_taken, TAKEN + s->opt.history_max, sizeof *w->taken) &&
+        kd_grow((void **)&w->at, &w->cap_at, (uint32_t)most + cf->n_items + 1, sizeof *w->at) &&
         kd_grow((void **)&w->pool, &w->cap_pool, pool_size(o) + 1, sizeof *w->pool))
         return KD_OK;
     return kd_fail(err, KD_ENOMEM, "no room for %llu candidates", (unsigned long long)most);
 }
 
+/* The item as a candidate, a new one if it is none yet. Without a branch: half of them are. */
 static kd_candidate *candidate_of(kd_blend_space *w, uint32_t item)
 {
-    if (w->mark[item] == 0) {
-        w->candidate[w->n_candidates] = (kd_candidate){.item = item, .from = KD_NO_SLOT};
-        w->mark[item] = ++w->n_candidates;
-    }
-    return &w->candidate[w->mark[item] - 1];
+    const uint32_t mark = w->mark[item];
+    const uint32_t at = mark == 0 ? w->n_candidates : mark - 1;
+    w->n_candidates += mark == 0;
+    w->mark[item] = at + 1;
+    w->candidate[at].item = item;
+    return &w->candidate[at];
 }
 
 static bool is_self(const kd_subject *subject, uint32_t v)
@@ -116,34 +122,44 @@ static bool is_self(const kd_subject *subject, uint32_t v)
     return false;
 }
 
-/* What shopper v took near the item in time. False: the item is not in I(v). */
-static void add_near(const kd_state *s, const kd_blend_options *o, uint32_t v, uint32_t item,
-                     kd_blend_space *w)
+/* What shopper v took near the item in time, into taken[]; returns how many. Of the entries next to
+ * the item's own all are looked at, without a branch, since where the near ones end cannot be
+ * foreseen. */
+static uint32_t taken_near(const kd_state *s, const kd_blend_options *o, uint32_t v, uint32_t item,
+                           uint32_t *taken)
 {
-    kd_entries e = kd_entries_of(&s->hist, v);
-    uint32_t begin = kd_history_begin(&e, s->opt.history_max), at = kd_entries_rep(&e, item);
+    enum { NEXT = 6 };
+    const kd_entries e = kd_entries_of(&s->hist, v);
+    const uint32_t begin = kd_history_begin(&e, s->opt.history_max), at = kd_entries_rep(&e, item);
     if (at == e.n)
-        return;
-    kd_ms time = kd_entry_time(&e, at);
-    for (uint32_t k = at; k-- > begin;) {
-        if (time - kd_entry_time(&e, k) > o->together_within_ms)
-            break;
-        if ((e.word[k] & KD_REP) != 0)
-            candidate_of(w, kd_word_item(e.word[k]))->n_together++;
+        return 0; /* not in I(v) */
+    const uint64_t within = (uint64_t)o->together_within_ms;
+    const uint64_t since = (uint64_t)kd_entry_time(&e, at) - within;
+    uint32_t from = at - begin > NEXT ? at - NEXT : begin, n = 0;
+    uint32_t to = e.n - at > NEXT ? at + NEXT : e.n;
+    while (from > begin && (uint64_t)kd_entry_time(&e, from) - since <= 2 * within)
+        from--;
+    while (to < e.n && (uint64_t)kd_entry_time(&e, to - 1) - since <= 2 * within)
+        to++;
+    for (uint32_t k = from; k < to; k++) {
+        bool is_near = (uint64_t)kd_entry_time(&e, k) - since <= 2 * within;
+        taken[n] = kd_word_item(e.word[k]);
+        n += is_near & ((e.word[k] & KD_REP) != 0) & (k != at);
     }
-    for (uint32_t k = at + 1; k < e.n; k++) {
-        if (kd_entry_time(&e, k) - time > o->together_within_ms)
-            break;
-        if ((e.word[k] & KD_REP) != 0)
-            candidate_of(w, kd_word_item(e.word[k]))->n_together++;
-    }
+    return n;
+}
+
+static void count_taken(kd_blend_space *w, uint32_t n)
+{
+    for (uint32_t k = 0; k < n; k++)
+        candidate_of(w, w->taken[k])->n_together++;
 }
 
 /* What the recent shoppers of the newest item took with it. */
 static void add_together(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
                          kd_blend_space *w)
 {
-    uint32_t item = subject->items[0], looked = 0, left = o->together_audience;
+    uint32_t item = subject->items[0], looked = 0, left = o->together_audience, n = 0;
     w->together_item = item;
     for (uint32_t c = 0; left > 0; c++) {
         kd_run run = kd_posting_recent(s->postings, &s->item[item].posting, c, left);
@@ -154,12 +170,16 @@ static void add_together(const kd_state *s, const kd_blend_options *o, const kd_
             if (is_self(subject, run.slot[k]))
                 continue;
             looked++;
-            add_near(s, o, run.slot[k], item, w);
+            n += taken_near(s, o, run.slot[k], item, w->taken + n);
+            if (n < TAKEN)
+                continue;
+            count_taken(w, n);
+            n = 0;
         }
     }
+    count_taken(w, n);
     for (uint32_t k = 0; k < w->n_candidates && looked > 0; k++)
-        if (w->candidate[k].n_together > 0)
-            w->candidate[k].together = o->together * ((double)w->candidate[k].n_together / looked);
+        w->candidate[k].together = o->together * ((double)w->candidate[k].n_together / looked);
 }
 
 /* -- scores ----------------------------------------------------------------------------------- */
@@ -284,7 +304,6 @@ static void estimate_candidates(const kd_usercf_space *cf, kd_blend_space *w, co
 static float floor_of(float *about, uint32_t n, uint32_t most)
 {
     float lane[LANES] = {0}, least = INFINITY;
-    int32_t above[LANES] = {0};
     if (most > LANES - LANES / 4)
         return 0;
     for (uint32_t k = n; k % LANES != 0; k++)
@@ -292,11 +311,12 @@ static float floor_of(float *about, uint32_t n, uint32_t most)
     for (uint32_t k = 0; k < n; k += LANES)
         for (uint32_t j = 0; j < LANES; j++)
             lane[j] = about[k + j] > lane[j] ? about[k + j] : lane[j];
-    for (uint32_t i = 0; i < LANES; i++)
-        for (uint32_t j = 0; j < LANES; j++)
-            above[j] += lane[i] > lane[j];
-    for (uint32_t j = 0; j < LANES; j++)
-        least = above[j] < (int32_t)most && lane[j] < least ? lane[j] : least;
+    for (uint32_t j = 0; j < LANES; j++) {
+        int32_t above = 0;
+        for (uint32_t i = 0; i < LANES; i++)
+            above += lane[i] > lane[j];
+        least = above < (int32_t)most && lane[j] < least ? lane[j] : least;
+    }
     return least;
 }
 
@@ -387,7 +407,6 @@ static void add_content(const kd_state *s, const kd_blend_options *o, const kd_s
 static void drop_content(kd_candidate *c)
 {
     c->content = c->gain = 0;
-    c->from = KD_NO_SLOT;
 }
 
 /* All the content of one item, whatever it comes to. */
@@ -407,6 +426,18 @@ static void add_content_of(const kd_state *s, const kd_blend_options *o, const k
 /* -- the pool ---------------------------------------------------------------------------------
  */
 
+/* Which of about[0..n) reach the bar, into at[]; returns how many. */
+static uint32_t above_bar(kd_blend_space *w, uint32_t n)
+{
+    const float bar = (float)w->bar;
+    uint32_t above = 0;
+    for (uint32_t k = 0; k < n; k++) {
+        w->at[above] = k;
+        above += w->about[k] >= bar;
+    }
+    return above;
+}
+
 /* The best candidates into the pool: of all but few, what they come to is below the bar. The
  * trends' head is gone through as long as it can reach it. */
 static void collect(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
@@ -421,13 +452,13 @@ static void collect(const kd_state *s, const kd_blend_options *o, const kd_subje
         add_content(s, o, subject, cf, w, d);
         estimate_candidates(cf, w, d);
     }
-    const uint32_t n = cf->n_items + w->n_candidates;
+    const uint32_t n = above_bar(w, cf->n_items + w->n_candidates);
     for (uint32_t k = 0; k < n; k++) {
-        if (!(w->about[k] >= w->bar))
+        uint32_t place = w->at[k], at = place - cf->n_items; /* wraps below 0 */
+        uint32_t item = place < cf->n_items ? cf->items[place] : w->candidate[at].item;
+        if (!(w->about[place] >= w->bar))
             continue;
-        uint32_t at = k - cf->n_items; /* wraps below 0 */
-        uint32_t item = k < cf->n_items ? cf->items[k] : w->candidate[at].item;
-        if (k < cf->n_items ? w->mark[item] == 0 : cf->score[item] >= 0)
+        if (place < cf->n_items ? w->mark[item] == 0 : cf->score[item] >= 0)
             offer(s, o, cf, w, item, d);
     }
     for (uint32_t k = 0; d->n_trend > 0 && k < s->trend->n_top; k++) {

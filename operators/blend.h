@@ -60,7 +60,7 @@ typedef struct kd_blend_options {
 typedef struct kd_candidate {
     double together, content; /* parts */
     double gain;              /* the most that one own item gave to `content` */
-    uint32_t item, from;      /* from: that own item, KD_NO_SLOT = none */
+    uint32_t item, from;      /* from: that own item, if there was a gain */
     uint32_t n_together;      /* shoppers that took it near the newest item */
 } kd_candidate;
 
@@ -74,7 +74,7 @@ typedef struct kd_pick {
 typedef struct kd_blend_space {
     uint32_t *mark; /* [cap_mark] by item slot: candidate + 1; zero between calls */
     uint32_t cap_mark;
-    kd_candidate *candidate;
+    kd_candidate *candidate; /* [cap_candidates], zero from n_candidates on */
     uint32_t n_candidates, cap_candidates;
     kd_pick *pool; /* [cap_pool] */
     uint32_t n_pool, cap_pool;
@@ -86,6 +86,8 @@ typedef struct kd_blend_space {
     uint32_t cap_about;
     uint32_t *at; /* [cap_at] entries of one list */
     uint32_t cap_at;
+    uint32_t *taken; /* [cap_taken] items taken together, not yet counted */
+    uint32_t cap_taken;
     uint32_t together_item;
     struct kd_blend_reasons *reasons;
 } kd_blend_space;

@@ -1,5 +1,6 @@
 #include "schemas/avro.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include "schemas/avro_texts.h"
@@ -122,8 +123,8 @@ static char *put_double(char *p, double x)
 {
     uint64_t bits;
     memcpy(&bits, &x, sizeof bits);
-    for (int i = 0; i < DOUBLE_BYTES; i++)
-        p[i] = (char)(bits >> (8 * i));
+    bits = htole64(bits);
+    memcpy(p, &bits, sizeof bits);
     return p + DOUBLE_BYTES;
 }
 
