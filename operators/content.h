@@ -9,9 +9,10 @@
  * likeness that was exact when the list was last worked out.
  *
  * Every product changes every idf a little. Bound: a list has been worked out anew before the
- * products added, changed, hidden or removed since exceed drift * n, in a circle, 1 / drift lists a change
- * (amortised); drift 0: all after each change, then lists are a function of the catalogue alone.
- * Whatever a new text brings shows at once: its own list is made and it is offered to all others.
+ * products added, changed, hidden or removed since exceed drift * n, in a circle, 1 / drift lists a
+ * change (amortised); drift 0: all after each change, then lists are a function of the catalogue
+ * alone. Whatever a new text brings shows at once: its own list is made and it is offered to all
+ * others.
  *
  * I1  a list names only products whose text is still the one that was compared (gen), or skips them
  * I2  norm[i] is at most as old as list i

@@ -143,7 +143,7 @@ static const kd_opt opts[] = {
      "How far apart in time two things may be taken together."},
     {"blend.content", KD_OPT_REAL, "0.2", 0, 1000, NULL,
      "Weight of the likeness to the shopper's newest items, by the catalogue's texts."},
-    {"blend.content.items", KD_OPT_INT, "5", 1, 1000, NULL,
+    {"blend.content.items", KD_OPT_INT, "3", 1, 1000, NULL,
      "How many of the newest items are looked at; the k-th newest counts 1/k."},
     {"blend.popularity", KD_OPT_REAL, "0.15", 0, 1000, NULL,
      "Weight of an item's popularity: the share of the shoppers that has it, by what is taken "
