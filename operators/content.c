@@ -157,6 +157,8 @@ void kd_content_drop(kd_content *x, uint32_t item)
         return;
     kd_content_item *it = &x->item[item];
     it->is_hidden = false;
+    if (it->list != 0)
+        x->n_lists--;
     kd_slab_release(x->lists, it->list, x->opt.neighbours * sizeof(kd_alike));
     it->list = it->n_list = 0;
     it->bar = 0;
@@ -260,12 +262,13 @@ static bool broken(const char *what, uint32_t item)
 
 bool kd_content_sane(const kd_content *x)
 {
-    uint32_t n_due = 0;
+    uint32_t n_due = 0, n_lists = 0;
     for (uint32_t i = 0; i < x->cap_items; i++) {
         const kd_content_item *it = &x->item[i];
         uint32_t n;
         const kd_alike *list = kd_content_list(x, i, &n);
         n_due += it->is_due;
+        n_lists += it->list != 0;
         if (n > x->opt.neighbours)
             return broken("a list is too long", i);
         if (!it->is_due && it->bar != (n == x->opt.neighbours ? list[n - 1].likeness : 0))
@@ -280,6 +283,8 @@ bool kd_content_sane(const kd_content *x)
     }
     if (n_due != x->n_due)
         return broken("count of due ones", n_due);
+    if (n_lists != x->n_lists)
+        return broken("count of lists", n_lists);
     return kd_tfidf_sane(x->tfidf);
 }
 

@@ -12,7 +12,9 @@
  * products added, changed, hidden or removed since exceed drift * n, in a circle, 1 / drift lists a
  * change (amortised); drift 0: all after each change, then lists are a function of the catalogue
  * alone. Whatever a new text brings shows at once: its own list is made and it is offered to all
- * others.
+ * others. With drift, and once half of the products have lists, no epoch works out more than
+ * KD_CONTENT_AT_ONCE of them, the new texts' first, so that a feed that changes everything holds
+ * nobody up: until its turn a list says what it said, without what has another text by now.
  *
  * I1  a list names only products whose text is still the one that was compared (gen), or skips them
  * I2  norm[i] is at most as old as list i
@@ -23,6 +25,8 @@
 #define KD_CONTENT_H
 
 #include "operators/tfidf.h"
+
+enum { KD_CONTENT_AT_ONCE = 256 };
 
 typedef enum kd_content_search {
     KD_SEARCH_EXACT, /* inverted lists, cut off where nothing unseen can enter */
@@ -76,7 +80,8 @@ typedef struct kd_content {
     kd_slab *lists;
     uint32_t *due; /* [n_due] items whose text is another one, or that may be shown again */
     uint32_t n_due, cap_due;
-    double owed;   /* lists to be worked out anew */
+    double owed; /* lists to be worked out anew, at most one circle after settling */
+    uint32_t n_lists;
     uint32_t next; /* the circle's hand */
     struct kd_content_space *space;
     struct kd_dense *dense; /* NULL: EXACT */

@@ -224,29 +224,10 @@ static size_t list_bytes(const kd_content *x)
     return x->opt.neighbours * sizeof(kd_alike);
 }
 
-/* Offers the product to another's list. */
-static kd_rc offer(kd_content *x, uint32_t to, kd_alike a, kd_err *err)
-{
-    kd_content_item *it = &x->item[to];
-    if (it->list == 0) {
-        uint32_t block = kd_slab_alloc(x->lists, list_bytes(x));
-        if (block == 0)
-            return kd_fail(err, KD_ENOMEM, "no memory for a list of products");
-        it->list = block;
-        it->n_list = 0;
-    }
-    kd_alike *list = kd_slab_ptr(x->lists, it->list);
-    uint32_t n = 0;
-    for (uint32_t k = 0; k < it->n_list; k++)
-        if (list[k].item != a.item) /* an older version of it goes */
-            list[n++] = list[k];
-    set_list(x, to, it->list, put(x, list, n, a));
-    return KD_OK;
-}
-
 static void drop_list(kd_content *x, uint32_t item)
 {
     kd_content_item *it = &x->item[item];
+    x->n_lists--;
     kd_slab_release(x->lists, it->list, list_bytes(x));
     it->list = it->n_list = 0;
     it->bar = 0;
@@ -265,6 +246,21 @@ static kd_rc list_room(kd_content *x, uint32_t item, double norm, kd_err *err)
     it->bar = 0;
     if (it->list == 0)
         return kd_fail(err, KD_ENOMEM, "no memory for a list of products");
+    x->n_lists++;
+    return KD_OK;
+}
+
+/* Offers the product to another's list. */
+static kd_rc offer(kd_content *x, uint32_t to, kd_alike a, kd_err *err)
+{
+    KD_TRY(list_room(x, to, 1, err));
+    kd_content_item *it = &x->item[to];
+    kd_alike *list = kd_slab_ptr(x->lists, it->list);
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < it->n_list; k++)
+        if (list[k].item != a.item) /* an older version of it goes */
+            list[n++] = list[k];
+    set_list(x, to, it->list, put(x, list, n, a));
     return KD_OK;
 }
 
@@ -382,11 +378,14 @@ static kd_rc search_all(kd_content *x, const uint32_t *items, uint32_t n, bool o
 
 /* -- what is due ------------------------------------------------------------------------------ */
 
-static void no_longer_due(kd_content *x)
+/* Takes due[from..to) out. */
+static void no_longer_due(kd_content *x, uint32_t from, uint32_t to)
 {
-    for (uint32_t k = 0; k < x->n_due; k++)
+    for (uint32_t k = from; k < to; k++)
         x->item[x->due[k]].is_due = false;
-    x->n_due = 0;
+    if (to < x->n_due)
+        memmove(x->due + from, x->due + to, (x->n_due - to) * sizeof *x->due);
+    x->n_due -= to - from;
 }
 
 /* Notes the next n products of the circle as due; one that has lost its text is passed over. */
@@ -411,7 +410,7 @@ kd_rc kd_content_rebuild(kd_content *x, kd_err *err)
     KD_TRY(fit(x, err));
     KD_TRY(turn(x, x->cap_items, err));
     KD_TRY(search_all(x, x->due, x->n_due, false, err));
-    no_longer_due(x);
+    no_longer_due(x, 0, x->n_due);
     x->owed = 0;
     return KD_OK;
 }
@@ -420,14 +419,20 @@ kd_rc kd_content_settle(kd_content *x, kd_err *err)
 {
     if (x->n_due == 0 && x->owed < 1)
         return KD_OK;
-    if ((double)x->n_due + x->owed >= (double)x->tfidf->n) /* all anew is less work */
+    const uint32_t n = x->tfidf->n, n_due = x->n_due;
+    const bool is_all = x->opt.drift == 0, is_loaded = x->n_lists >= n / 2;
+    x->owed = x->owed < n ? x->owed : n;
+    if (n_due + x->owed >= n && (is_all || !is_loaded)) /* all anew is less work */
         return kd_content_rebuild(x, err);
+    const uint32_t most = is_all ? UINT32_MAX : KD_CONTENT_AT_ONCE;
+    const uint32_t fresh = n_due < most ? n_due : most;
+    const uint32_t again = x->owed < most - fresh ? (uint32_t)x->owed : most - fresh;
     KD_TRY(fit(x, err));
-    uint32_t fresh = x->n_due, again = (uint32_t)x->owed;
     KD_TRY(search_all(x, x->due, fresh, true, err));
     KD_TRY(turn(x, again, err));
-    KD_TRY(search_all(x, x->due + fresh, x->n_due - fresh, false, err));
-    no_longer_due(x);
+    KD_TRY(search_all(x, x->due + n_due, x->n_due - n_due, false, err));
+    no_longer_due(x, n_due, x->n_due);
+    no_longer_due(x, 0, fresh);
     x->owed -= again;
     return KD_OK;
 }

@@ -7,6 +7,7 @@
  * build       all products and all lists
  * one new     one more product into all of them: its list, its place in the lists of others, and
  *             the lists that drift asks to be worked out again
+ * all changed  every product gets another text at once: what an epoch waits for the lists then
  * recall      of the dense search against the exact one, at 20, for several dimensions; a found
  *             product counts if its exact likeness reaches that of the 20th
  * Run beside it: tests/bench/content_sklearn.py (scikit-learn and River on the same texts). */
@@ -163,7 +164,7 @@ typedef struct shop {
     kd_content *content;
 } shop;
 
-static void put(shop *s, const texts *t, uint32_t k)
+static void put_as(shop *s, uint32_t k, const kd_product *p)
 {
     kd_err err = {0};
     char id[16];
@@ -172,7 +173,12 @@ static void put(shop *s, const texts *t, uint32_t k)
     snprintf(id, sizeof id, "%07u", k);
     kd_str x = kd_str_of(id);
     bench_must(kd_ids_intern(&s->ids, x, kd_ids_hash(x), &slot, &is_new, &err), &err, "ids");
-    bench_must(kd_content_set(s->content, slot, &t->product[k], &err), &err, "product");
+    bench_must(kd_content_set(s->content, slot, p, &err), &err, "product");
+}
+
+static void put(shop *s, const texts *t, uint32_t k)
+{
+    put_as(s, k, &t->product[k]);
 }
 
 static void shop_open(shop *s, const kd_content_options *o)
@@ -186,6 +192,28 @@ static void shop_close(shop *s)
 {
     kd_content_free(s->content);
     kd_ids_dispose(&s->ids);
+}
+
+/* Every product gets the text of the next one, then epochs without a catalogue record. */
+static void bench_feed(shop *s, const texts *t, uint32_t n, const char *kase)
+{
+    kd_err err = {0};
+    bench_numbers each = {0};
+    for (uint32_t k = 0; k < n; k++) {
+        kd_product p = t->product[k];
+        p.title = t->product[(k + 1) % n].title;
+        put_as(s, k, &p);
+    }
+    for (uint64_t before = UINT64_MAX; before != s->content->n_searches;) {
+        double began = bench_now();
+        before = s->content->n_searches;
+        bench_must(kd_content_settle(s->content, &err), &err, "settle");
+        bench_numbers_add(&each, (bench_now() - began) * 1e3);
+    }
+    bench_result("all changed", kase, "epochs until all lists are new", (double)each.n, "", 1);
+    bench_result("all changed", kase, "p50 of an epoch", bench_quantile(&each, 0.5), "ms", each.n);
+    bench_result("all changed", kase, "longest epoch", bench_quantile(&each, 1), "ms", each.n);
+    bench_numbers_dispose(&each);
 }
 
 /* Builds, then adds what is left of the texts one by one. */
@@ -217,6 +245,7 @@ static void bench_lists(const texts *t, uint32_t products, const kd_content_opti
     bench_result("one new", kase, "p50", bench_quantile(&each, 0.5), "ms", each.n);
     bench_result("one new", kase, "p99", bench_quantile(&each, 0.99), "ms", each.n);
     bench_numbers_dispose(&each);
+    bench_feed(&s, t, n, kase);
     shop_close(&s);
 }
 

@@ -101,6 +101,24 @@ static void settle(shop *s)
     assert_true(kd_content_sane(s->content));
 }
 
+/* Every list is that of the slow twin. */
+static void check_lists(const shop *s)
+{
+    for (uint32_t i = 0; i < s->content->cap_items; i++) {
+        kd_alike slow[5];
+        uint32_t n_list, n_slow = 0;
+        const kd_alike *list = kd_content_list(s->content, i, &n_list);
+        if (kd_tfidf_has(s->content->tfidf, i))
+            n_slow = kd_content_list_slow(s->content, i, slow);
+        assert_int_equal(n_list, n_slow);
+        for (uint32_t k = 0; k < n_list; k++) {
+            assert_true(kd_content_is_current(s->content, &list[k]));
+            assert_true(list[k].likeness == slow[k].likeness);
+            assert_int_equal(list[k].item, slow[k].item);
+        }
+    }
+}
+
 /* With drift 0 every list is that of the slow twin, to the last bit. */
 static void test_lists_equal_the_slow_twin(void **unused)
 {
@@ -119,19 +137,7 @@ static void test_lists_equal_the_slow_twin(void **unused)
                 settle(&s);
         }
         settle(&s);
-        for (uint32_t i = 0; i < s.content->cap_items; i++) {
-            kd_alike slow[5];
-            uint32_t n_list, n_slow = 0;
-            const kd_alike *list = kd_content_list(s.content, i, &n_list);
-            if (kd_tfidf_has(s.content->tfidf, i))
-                n_slow = kd_content_list_slow(s.content, i, slow);
-            assert_int_equal(n_list, n_slow);
-            for (uint32_t k = 0; k < n_list; k++) {
-                assert_true(kd_content_is_current(s.content, &list[k]));
-                assert_true(list[k].likeness == slow[k].likeness);
-                assert_int_equal(list[k].item, slow[k].item);
-            }
-        }
+        check_lists(&s);
         shop_close(&s);
     }
 }
@@ -257,6 +263,40 @@ static void fill(shop *s, int n)
     settle(s);
 }
 
+/* A feed that changes every text: a piece of the lists at a time, none of which names what is no
+ * longer so, and in the end all are there. */
+static void test_a_feed_in_pieces(void **unused)
+{
+    (void)unused;
+    enum { N = 3 * KD_CONTENT_AT_ONCE };
+    seed_rng();
+    kd_content_options o = ordinary;
+    o.drift = 0.1;
+    shop s;
+    shop_open(&s, &o);
+    fill(&s, N);
+    assert_in_range(s.content->n_lists, N / 2, N);
+    for (int k = 0; k < N; k++) {
+        char title[128], changed[160];
+        kd_product p;
+        random_product(&p, title, sizeof title);
+        snprintf(changed, sizeof changed, "%s anew", title);
+        p.title = kd_str_of(changed);
+        set(&s, k, &p);
+    }
+    int n_pieces = 0;
+    for (uint64_t before = 0; s.content->n_searches != before; n_pieces++) {
+        before = s.content->n_searches;
+        settle(&s);
+        assert_true(s.content->n_searches - before <= KD_CONTENT_AT_ONCE);
+        assert_true(kd_content_sane(s.content));
+        KD_ASSERT(n_pieces < 100);
+    }
+    assert_true(n_pieces > N / KD_CONTENT_AT_ONCE);
+    check_lists(&s);
+    shop_close(&s);
+}
+
 /* Proposals by BLAS: the same likenesses, and nearly all of the exact lists. */
 static void test_dense(void **unused)
 {
@@ -354,6 +394,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_lists_equal_the_slow_twin),
         cmocka_unit_test(test_order_does_not_show),
         cmocka_unit_test(test_drift),
+        cmocka_unit_test(test_a_feed_in_pieces),
         cmocka_unit_test(test_dense),
         cmocka_unit_test(test_kernels),
         cmocka_unit_test(test_matched_terms),
