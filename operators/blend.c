@@ -221,8 +221,12 @@ static double parts_of(const kd_state *s, const kd_blend_options *o, const kd_us
     return sum + part[KD_PART_RULE];
 }
 
-/* A score that is worked out another way, and kept as a float, is within this factor of it. */
-static const double sure = 1 - 1e-6;
+/* What is surely below a score: one that is worked out another way, and kept as a float, is within
+ * this factor of it. 0 where floats get coarse. */
+static double surely_below(double score)
+{
+    return score > 1e-30 ? score * (1 - 1e-6) : 0;
+}
 
 /* What decides who comes into the pool. */
 typedef struct door {
@@ -266,7 +270,7 @@ static void offer(const kd_state *s, const kd_blend_options *o, const kd_usercf_
         pool[at] = pool[at - 1];
     pool[at] = (kd_pick){.score = score, .item = item};
     if (w->n_pool == most && o->rules == NULL)
-        w->bar = pool[most - 1].score * sure;
+        w->bar = surely_below(pool[most - 1].score);
 }
 
 /* What each comes to, up to rounding, into about[]: first what neighbours voted for (0 if it is a
@@ -337,13 +341,19 @@ static double gain_of(const like_list *x, uint32_t k)
     return x->weight * (x->entry[k].likeness - x->end);
 }
 
-/* The list of the k-th newest of n items, which weighs 1 / k of the sum of these. */
-static like_list list_of(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
-                         uint32_t k, uint32_t n)
+/* 1 + 1/2 + ... + 1/n */
+static double harmonic(uint32_t n)
 {
-    double all = 0;
-    for (uint32_t j = 0; j < n; j++)
-        all += 1.0 / (j + 1);
+    double sum = 0;
+    for (uint32_t k = 1; k <= n; k++)
+        sum += 1.0 / k;
+    return sum;
+}
+
+/* The list of the k-th newest item, which weighs 1 / k of `all`, the sum of these. */
+static like_list list_of(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
+                         uint32_t k, double all)
+{
     like_list x = {.own = subject->items[k], .weight = o->content / (k + 1) / all};
     x.entry = kd_content_list(s->content, x.own, &x.n);
     x.end = x.n < s->content->opt.neighbours ? 0 : x.entry[x.n - 1].likeness;
@@ -386,9 +396,10 @@ static void add_content(const kd_state *s, const kd_blend_options *o, const kd_s
                         const kd_usercf_space *cf, kd_blend_space *w, const door *d)
 {
     const uint32_t n = content_items(s, o, subject);
+    const double all = harmonic(n);
     double most = 0;
     for (uint32_t k = 0; k < n; k++) {
-        like_list x = list_of(s, o, subject, k, n);
+        like_list x = list_of(s, o, subject, k, all);
         for (uint32_t j = 0; j < x.n; j++) {
             __builtin_prefetch(&cf->score[x.entry[j].item]);
             __builtin_prefetch(&w->mark[x.entry[j].item], 1);
@@ -396,7 +407,7 @@ static void add_content(const kd_state *s, const kd_blend_options *o, const kd_s
         most += x.n > 0 ? gain_of(&x, 0) : 0;
     }
     for (uint32_t k = 0; k < n; k++) {
-        like_list x = list_of(s, o, subject, k, n);
+        like_list x = list_of(s, o, subject, k, all);
         double others = x.n > 0 ? most - gain_of(&x, 0) : 0;
         uint32_t n_at = entries_that_matter(&x, others, cf, w, d, w->at);
         for (uint32_t j = 0; j < n_at; j++)
@@ -414,9 +425,10 @@ static void add_content_of(const kd_state *s, const kd_blend_options *o, const k
                            uint32_t item, kd_blend_space *w)
 {
     const uint32_t n = content_items(s, o, subject);
+    const double all = harmonic(n);
     drop_content(candidate_of(w, item));
     for (uint32_t k = 0; k < n; k++) {
-        like_list x = list_of(s, o, subject, k, n);
+        like_list x = list_of(s, o, subject, k, all);
         for (uint32_t j = 0; j < x.n; j++)
             if (x.entry[j].item == item)
                 add_alike(s, &x, j, w);
@@ -446,8 +458,9 @@ static void collect(const kd_state *s, const kd_blend_options *o, const kd_subje
     estimate_votes(cf, w, d);
     estimate_candidates(cf, w, d);
     w->n_pool = 0;
-    w->bar =
-        o->rules == NULL ? floor_of(w->about, cf->n_items + w->n_candidates, d->most) * sure : 0;
+    w->bar = 0;
+    if (o->rules == NULL)
+        w->bar = surely_below(floor_of(w->about, cf->n_items + w->n_candidates, d->most));
     if (content_items(s, o, subject) > 0) {
         add_content(s, o, subject, cf, w, d);
         estimate_candidates(cf, w, d);

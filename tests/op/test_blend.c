@@ -62,6 +62,11 @@ static void random_options(kd_rng *rng, world_options *w)
         o->boosted = "i1";
         o->boost = weights[kd_rng_below(rng, 5)];
     }
+    if (kd_rng_below(rng, 4) == 0) { /* votes that are too small for a float */
+        o->half_life_ms = w->step_ms / (1 + (int64_t)kd_rng_below(rng, 12));
+        o->popularity = o->popularity_new = o->content = 0;
+        o->count = 1 + (int)kd_rng_below(rng, 3);
+    }
     if (kd_rng_below(rng, 4) != 0)
         return;
     /* A shop of texts: short lists, for which what is in several lists of similar ones counts. */
