@@ -233,7 +233,7 @@ static kd_rc open_blend(kd_recommender *r, const kd_opt_values *v, kd_err *err)
     double half_life;
     r->needs = kd_needs_options_of(v);
     KD_TRY(kd_blend_options_of(v, &r->blend, &half_life, err));
-    KD_TRY(kd_rules_new(kd_opt_str(v, "rules.boost"), &r->rules, err));
+    KD_TRY(kd_rules_of(v, &r->rules, err));
     if (kd_rules_count(r->rules) > 0)
         r->blend.rules = r->rules;
     if (!r->is_blended || (r->blend.popularity == 0 && r->blend.popularity_new == 0))
