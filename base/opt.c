@@ -94,6 +94,7 @@ static const char *what_is_right(kd_opt_type type)
     case KD_OPT_ENUM:
         return "one of";
     case KD_OPT_STRING:
+    case KD_OPT_LIST:
         return "a text";
     case KD_OPT_DURATION:
         return "a time such as 100ms, 2s, 5m, 12h or 30d";
@@ -122,6 +123,7 @@ static bool parse(const kd_opt *opt, const char *text, int64_t *i, double *d)
         ok = parse_choice(text, opt->choices, i);
         break;
     case KD_OPT_STRING:
+    case KD_OPT_LIST:
         *i = 0;
         break;
     case KD_OPT_DURATION:
@@ -137,6 +139,11 @@ static bool parse(const kd_opt *opt, const char *text, int64_t *i, double *d)
 
 /* -- the table ----------------------------------------------------------------------------------
  */
+
+static bool is_text(const kd_opt *opt)
+{
+    return opt->type == KD_OPT_STRING || opt->type == KD_OPT_LIST;
+}
 
 const kd_opt_value *kd_opt_find(const kd_opt_values *v, const char *name)
 {
@@ -263,7 +270,7 @@ static const kd_opt_value *must_find(const kd_opt_values *v, const char *name)
 int64_t kd_opt_int(const kd_opt_values *v, const char *name)
 {
     const kd_opt_value *row = must_find(v, name);
-    KD_ASSERT(row->opt->type != KD_OPT_REAL && row->opt->type != KD_OPT_STRING);
+    KD_ASSERT(row->opt->type != KD_OPT_REAL && !is_text(row->opt));
     return row->i;
 }
 
@@ -277,7 +284,7 @@ double kd_opt_real(const kd_opt_values *v, const char *name)
 const char *kd_opt_str(const kd_opt_values *v, const char *name)
 {
     const kd_opt_value *row = must_find(v, name);
-    KD_ASSERT(row->opt->type == KD_OPT_STRING);
+    KD_ASSERT(is_text(row->opt));
     return row->s;
 }
 

@@ -15,6 +15,7 @@ typedef enum kd_opt_type {
     KD_OPT_BOOL,     /* i: 0 or 1; true/false/yes/no/on/off */
     KD_OPT_ENUM,     /* i: index into `choices` (separated by |) */
     KD_OPT_STRING,   /* s */
+    KD_OPT_LIST,     /* s: entries separated by ';'; in YAML a list of them, too */
     KD_OPT_DURATION, /* i: milliseconds; "100", "100ms", "2s", "5m", "12h", "30d"; 0 = off */
     KD_OPT_BYTES,    /* i: bytes; "64k", "512m", "2g" */
 } kd_opt_type;
@@ -32,7 +33,7 @@ typedef struct kd_opt_value {
     const kd_opt *opt;
     int64_t i;
     double d;
-    char *s;        /* owned; STRING, and the text as given for all types */
+    char *s;        /* owned; STRING and LIST, and the text as given for all types */
     char from[160]; /* "default", "kindred.yaml:3:14", "environment KINDRED_X", "--set" */
 } kd_opt_value;
 

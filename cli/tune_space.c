@@ -72,7 +72,7 @@ static kd_rc load_range(const kd_yaml *y, const kd_yaml_node *at, kd_tuned *out,
     const kd_yaml_node *from = kd_yaml_get(at, "from"), *to = kd_yaml_get(at, "to");
     const kd_yaml_node *log_scale = kd_yaml_get(at, "log");
     kd_opt_type type = out->opt->type;
-    if (type == KD_OPT_ENUM || type == KD_OPT_STRING || type == KD_OPT_BOOL)
+    if (type == KD_OPT_ENUM || type == KD_OPT_STRING || type == KD_OPT_LIST || type == KD_OPT_BOOL)
         return kd_yaml_fail(y, at, err, "%s has no range, a list of values is right",
                             out->opt->name);
     if (from == NULL || to == NULL)

@@ -105,7 +105,7 @@ static const char *shown(const kd_opt_value *o)
 /* Equal in meaning: 1m and 60s are. */
 static bool is_equal(const kd_opt_value *a, const kd_opt_value *b)
 {
-    if (a->opt->type == KD_OPT_STRING)
+    if (a->opt->type == KD_OPT_STRING || a->opt->type == KD_OPT_LIST)
         return strcmp(a->s, b->s) == 0;
     return a->i == b->i && memcmp(&a->d, &b->d, sizeof a->d) == 0;
 }

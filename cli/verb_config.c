@@ -113,6 +113,9 @@ static void print_range(const kd_opt *o)
     case KD_OPT_STRING:
         fputs("text", stdout);
         break;
+    case KD_OPT_LIST:
+        fputs("text, entries separated by `;`; in YAML also a list", stdout);
+        break;
     }
 }
 

@@ -128,9 +128,9 @@ static const kd_opt opts[] = {
      "With `blend`: say of each item why it is listed."},
     {"recommend.category.max", KD_OPT_INT, "0", 0, 1000, NULL,
      "With `blend`: most items of one category in a list; 0 = any number."},
-    {"rules.boost", KD_OPT_STRING, "", 0, 0, NULL,
+    {"rules.boost", KD_OPT_LIST, "", 0, 0, NULL,
      "With `blend`: factors of scores, such as `brand:ACME=1.5; category:Home > Lamps=0.5; "
-     "item:p-17=0`; 0 keeps out."},
+     "item:p-17=0`; 0 keeps out. There may be thousands."},
     {"blend", KD_OPT_ENUM, "off", 0, 0, "off|on",
      "Whether a list is user-CF alone, or the weighted sum of several methods' parts."},
     {"blend.usercf", KD_OPT_REAL, "1", 0, 1000, NULL,

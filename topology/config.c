@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/cores.h"
 #include "base/yaml.h"
 #include "operators/recommender.h"
@@ -205,6 +206,37 @@ static kd_rc take_scalar(walk *w, const char *name, const kd_yaml_node *key,
     return kd_opt_set(&w->c->values, name, value->text, from, err);
 }
 
+/* A list as the value of an option that has entries: as if they stood behind each other. */
+static kd_rc take_list(walk *w, const char *name, const kd_yaml_node *key, const kd_yaml_node *list,
+                       kd_err *err)
+{
+    const kd_opt_value *row = kd_opt_find(&w->c->values, name);
+    if (row == NULL || row->opt->type != KD_OPT_LIST)
+        return kd_yaml_fail(w->yaml, list, err, "%s: a list is not an option's value", name);
+    kd_buf text = {0};
+    for (size_t k = 0; k < list->n; k++) {
+        const kd_yaml_node *x = list->items[k];
+        if (x->kind != KD_YAML_SCALAR || strchr(x->text, ';') != NULL) {
+            kd_buf_dispose(&text);
+            return kd_yaml_fail(w->yaml, x, err, "%s: an entry is a text without \";\"%s", name,
+                                x->kind == KD_YAML_MAP ? "; with \": \" in it, in quotes" : "");
+        }
+        kd_buf_adds(&text, k == 0 ? "" : "; ");
+        kd_buf_add(&text, x->text, x->n);
+    }
+    kd_buf_addc(&text, '\0');
+    if (text.failed) {
+        kd_buf_dispose(&text);
+        return kd_fail(err, KD_ENOMEM, "no memory for %s", name);
+    }
+    kd_yaml_node all = *list;
+    all.kind = KD_YAML_SCALAR;
+    all.text = text.p;
+    kd_rc rc = take_scalar(w, name, key, &all, err);
+    kd_buf_dispose(&text);
+    return rc;
+}
+
 static kd_rc take_map(walk *w, const char *prefix, const kd_yaml_node *map, kd_err *err)
 {
     for (size_t k = 0; k < map->n; k++) {
@@ -215,7 +247,7 @@ static kd_rc take_map(walk *w, const char *prefix, const kd_yaml_node *map, kd_e
         if (n < 0 || (size_t)n >= sizeof name)
             return kd_yaml_fail(w->yaml, key, err, "a name of %d bytes is too long", n);
         if (value->kind == KD_YAML_SEQ)
-            return kd_yaml_fail(w->yaml, value, err, "%s: a list is not an option's value", name);
+            KD_TRY(take_list(w, name, key, value, err));
         if (value->kind == KD_YAML_MAP)
             KD_TRY(take_map(w, name, value, err));
         else if (value->kind == KD_YAML_SCALAR || value->is_quoted)

@@ -58,6 +58,7 @@ static void values_of(const kd_opt *o, char out[2][64])
         snprintf(out[1], 64, "false");
         return;
     case KD_OPT_STRING:
+    case KD_OPT_LIST:
         snprintf(out[0], 64, "a-text-of-32-bytes-or-a-bit-more");
         snprintf(out[1], 64, "another \"text\" that has # and : in");
         return;
@@ -286,6 +287,36 @@ static void test_secrets(void **unused)
         assert_false(kd_config_is_secret(open[k]));
 }
 
+/* What has entries may have them as a list, in which a bad one has a place of its own. */
+static void test_a_list(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *yaml, *where, *msg;
+    } bad[] = {
+        {"rules.boost:\n  - item:a=2\n  - item: b=2\n", "shop.yaml:3:5", "in quotes"},
+        {"rules.boost:\n  - item:a=2; item:b=3\n", "shop.yaml:2:5", "without \";\""},
+        {"rules.boost: [item:a=2, ]\nrules:\n  boost: x\n", "shop.yaml:3:3", "is there twice"},
+        {"group.id: [a, b]\n", "shop.yaml:1:11", "group.id: a list is not an option's value"},
+        {"rules.bost: [a]\n", "shop.yaml:1:13", "rules.bost"},
+    };
+    kd_config c = made();
+    take(&c, "rules:\n  boost:\n    - item:a=2\n    - \"category:Home > Lamps = 0.5\"\n");
+    assert_string_equal(kd_opt_str(&c.values, "rules.boost"),
+                        "item:a=2; category:Home > Lamps = 0.5");
+    assert_string_equal(kd_opt_find(&c.values, "rules.boost")->from, "shop.yaml:3:5");
+    take(&c, "rules.boost: []\n");
+    assert_string_equal(kd_opt_str(&c.values, "rules.boost"), "");
+    for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
+        kd_err err = {0};
+        assert_int_equal(kd_config_text(&c, bad[k].yaml, strlen(bad[k].yaml), "shop.yaml", &err),
+                         KD_ECONFIG);
+        assert_string_equal(err.where, bad[k].where);
+        assert_non_null(strstr(err.msg, bad[k].msg));
+    }
+    kd_config_dispose(&c);
+}
+
 /* Each pair of options that name topics; not set is no name. */
 static void test_topics_differ(void **state)
 {
@@ -326,6 +357,7 @@ int main(void)
         cmocka_unit_test(test_the_environment),
         cmocka_unit_test(test_properties_pass_through),
         cmocka_unit_test(test_secrets),
+        cmocka_unit_test(test_a_list),
         cmocka_unit_test(test_topics_differ),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
