@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/timefmt.h"
 #include "schemas/fields.h"
 
 const char *kd_record_type_name(kd_record_type type)
@@ -118,6 +119,19 @@ static kd_rc check_catalog(const kd_record *r, kd_err *err)
     return check_price(r->price, err);
 }
 
+static kd_rc bad_time(kd_ms time, kd_ms latest, kd_err *err)
+{
+    char is[32], most[32];
+    kd_time_iso(time, is);
+    kd_time_iso(latest, most);
+    if (time >= KD_MS_2000)
+        return kd_bad(err, KD_REASON_TIME, "time %s is later than %s, the latest allowed", is,
+                      most);
+    bool is_seconds = time >= KD_MS_2000 / 1000 && time <= latest / 1000;
+    return kd_bad(err, KD_REASON_TIME, "time %s is before 2000-01-01%s", is,
+                  is_seconds ? "; milliseconds are right, these seem to be seconds" : "");
+}
+
 kd_rc kd_record_check(const kd_record *r, kd_ms latest, kd_err *err)
 {
     switch (r->type) {
@@ -135,10 +149,5 @@ kd_rc kd_record_check(const kd_record *r, kd_ms latest, kd_err *err)
     default:
         return kd_bad(err, KD_REASON_SCHEMA, "record type %d is unknown", (int)r->type);
     }
-    if (r->time < KD_MS_2000)
-        return kd_bad(err, KD_REASON_TIME, "time %lld is before 2000-01-01", (long long)r->time);
-    if (r->time > latest)
-        return kd_bad(err, KD_REASON_TIME, "time %lld is later than %lld, the latest allowed",
-                      (long long)r->time, (long long)latest);
-    return KD_OK;
+    return r->time < KD_MS_2000 || r->time > latest ? bad_time(r->time, latest, err) : KD_OK;
 }

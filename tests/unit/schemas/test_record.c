@@ -71,9 +71,12 @@ static void test_times_and_numbers(void **state)
     (void)state;
     kd_record r = valid(KD_BROWSE);
     r.time = KD_MS_2000 - 1;
-    assert_reason(&r, KD_REASON_TIME, "before 2000");
+    assert_reason(&r, KD_REASON_TIME, "time 1999-12-31T23:59:59.999Z is before 2000-01-01");
     r.time = now + 1;
-    assert_reason(&r, KD_REASON_TIME, "later");
+    assert_reason(&r, KD_REASON_TIME,
+                  "time 2002-09-27T00:00:00.001Z is later than 2002-09-27T00:00:00.000Z");
+    r.time = KD_MS_2000 / 1000 + 5;
+    assert_reason(&r, KD_REASON_TIME, "these seem to be seconds");
     r.time = KD_MS_NONE;
     assert_reason(&r, KD_REASON_TIME, "before");
     r = valid(KD_PURCHASE);
