@@ -191,6 +191,27 @@ static const char *nearest_name(const kd_opt_values *v, const char *name)
     return best;
 }
 
+/* No option has the name. It may be the group that usercf.neighbours is in. */
+static kd_rc no_option(const kd_opt_values *v, const char *name, kd_err *err)
+{
+    const char *near = nearest_name(v, name), *first[3] = {NULL};
+    const size_t n = strlen(name);
+    size_t found = 0;
+    for (size_t k = 0; k < v->n && found < 3; k++) {
+        const char *is = v->rows[k].opt->name;
+        if (n > 0 && strncmp(is, name, n) == 0 && is[n] == '.')
+            first[found++] = is;
+    }
+    if (found > 0)
+        return kd_fail(err, KD_ECONFIG, "%s is not an option but a group of them: %s%s%s%s%s ...",
+                       name, first[0], found > 1 ? ", " : "", found > 1 ? first[1] : "",
+                       found > 2 ? ", " : "", found > 2 ? first[2] : "");
+    return near != NULL
+               ? kd_fail(err, KD_ECONFIG, "there is no option %s; did you mean %s", name, near)
+               : kd_fail(err, KD_ECONFIG, "there is no option %s; `kindred config` lists them",
+                         name);
+}
+
 kd_rc kd_opt_set(kd_opt_values *v, const char *name, const char *text, const char *from,
                  kd_err *err)
 {
@@ -200,9 +221,7 @@ kd_rc kd_opt_set(kd_opt_values *v, const char *name, const char *text, const cha
             row = &v->rows[k];
     kd_rc rc = KD_OK;
     if (row == NULL) {
-        const char *near = nearest_name(v, name);
-        rc = kd_fail(err, KD_ECONFIG, "there is no option %s%s%s", name,
-                     near == NULL ? "" : "; did you mean ", near == NULL ? "" : near);
+        rc = no_option(v, name, err);
         kd_err_at(err, "%s", from);
         return rc;
     }

@@ -198,6 +198,10 @@ static kd_rc take_scalar(walk *w, const char *name, const kd_yaml_node *key,
                            err));
         return set_property(w->c, name + 6, value->text, from, err);
     }
+    if (strcmp(name, "kafka") == 0)
+        return kd_yaml_fail(w->yaml, at, err,
+                            "kafka: a map of librdkafka's properties is right, such as "
+                            "{bootstrap.servers: \"HOST:PORT\"}");
     const kd_opt_value *row = kd_opt_find(&c->values, name);
     if (row != NULL)
         KD_TRY(check_first(w, name, key, row->from, w->opts, (size_t)(row - c->values.rows), err));
@@ -211,7 +215,9 @@ static kd_rc take_list(walk *w, const char *name, const kd_yaml_node *key, const
                        kd_err *err)
 {
     const kd_opt_value *row = kd_opt_find(&w->c->values, name);
-    if (row == NULL || row->opt->type != KD_OPT_LIST)
+    if (row == NULL) /* says so */
+        return take_scalar(w, name, key, list, err);
+    if (row->opt->type != KD_OPT_LIST)
         return kd_yaml_fail(w->yaml, list, err, "%s: a list is not an option's value", name);
     kd_buf text = {0};
     for (size_t k = 0; k < list->n; k++) {

@@ -183,6 +183,11 @@ static void test_errors_say_where_and_what(void **unused)
          "first at shop.yaml:1:20"},
         {"kafka: {client.id: a}\nkafka.client.id: b\n", "shop.yaml:2:1", "first at shop.yaml:1:20"},
         {"workers: {a: 1}\n", "shop.yaml:1:11", "workers.a"},
+        {"usercf: 5\n", "shop.yaml:1:1", "group of them: usercf.similarity, usercf.neighbours"},
+        {"usercf.vote: [1]\n", "shop.yaml:1:1", "usercf.vote.recency"},
+        {"shop: 5\n", "shop.yaml:1:1", "`kindred config` lists them"},
+        {"workers: 1\nkafka: 5\n", "shop.yaml:2:8", "bootstrap.servers"},
+        {"kafka: [5]\n", "shop.yaml:1:8", "bootstrap.servers"},
         {"a: [1\n", "shop.yaml:", ""},
         {"schema.registry.timeout: soon\n", "shop.yaml:1:26", "5m"},
     };
@@ -298,7 +303,7 @@ static void test_a_list(void **unused)
         {"rules.boost:\n  - item:a=2; item:b=3\n", "shop.yaml:2:5", "without \";\""},
         {"rules.boost: [item:a=2, ]\nrules:\n  boost: x\n", "shop.yaml:3:3", "is there twice"},
         {"group.id: [a, b]\n", "shop.yaml:1:11", "group.id: a list is not an option's value"},
-        {"rules.bost: [a]\n", "shop.yaml:1:13", "rules.bost"},
+        {"rules.bost: [a]\n", "shop.yaml:1:1", "did you mean rules.boost"},
     };
     kd_config c = made();
     take(&c, "rules:\n  boost:\n    - item:a=2\n    - \"category:Home > Lamps = 0.5\"\n");
