@@ -108,6 +108,20 @@ kd_rc kd_files_open_as(kd_arena *arena, const kd_flag *flags, const char *name, 
     return KD_OK;
 }
 
+kd_rc kd_files_is_avro(const char *flag, const char *path, bool *out, kd_err *err)
+{
+    const char *slash = strrchr(path, '/'), *end = strrchr(slash == NULL ? path : slash, '.');
+    *out = end != NULL && strcmp(end, ".avro") == 0;
+    if (end == NULL || *out || strcmp(end, ".jsonl") == 0)
+        return KD_OK;
+    if (strcmp(end, ".gz") == 0)
+        return kd_fail(err, KD_ECONFIG, "--%s %s: gzip is read, not written", flag, path);
+    return kd_fail(err, KD_ECONFIG,
+                   "--%s %s: the kind of file is told by its name: .jsonl or .avro, or - for "
+                   "standard output",
+                   flag, path);
+}
+
 kd_rc kd_files_why(const kd_flag *flags, kd_terminal_options *table, kd_err *err)
 {
     const char *lang = kd_flag_value(flags, "lang");

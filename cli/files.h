@@ -1,5 +1,5 @@
-/* files.h - flags that several verbs have: --in, --map and --now, as a file source; --why and
- * --lang.
+/* files.h - flags that several verbs have: --in, --map and --now, as a file source; the kind of a
+ * file that is written; --why and --lang.
  * @thread main
  */
 #ifndef KD_CLI_FILES_H
@@ -16,6 +16,10 @@ KD_CHECK kd_rc kd_files_open(kd_arena *arena, const kd_flag *flags, kd_source **
 /* The same from a flag of another name. */
 KD_CHECK kd_rc kd_files_open_as(kd_arena *arena, const kd_flag *flags, const char *name,
                                 kd_source **out, kd_ms *out_now, kd_err *err);
+
+/* How a file that a flag names is written, told by its ending: .jsonl (or none, or "-") or .avro.
+ * KD_ECONFIG for another one, and for .gz, which is read only. */
+KD_CHECK kd_rc kd_files_is_avro(const char *flag, const char *path, bool *out, kd_err *err);
 
 /* The flags --why and --lang, into the table's options. */
 KD_CHECK kd_rc kd_files_why(const kd_flag *flags, kd_terminal_options *table, kd_err *err);

@@ -174,6 +174,8 @@ kd_rc kd_flags_parse(int argc, char **argv, kd_flag *flags, kd_arena *arena, kd_
     }
     if (common->help)
         return KD_OK;
+    if (g->n_file > 1 && find_flag(flags, "grid", 4) == NULL) /* which has one for each */
+        return kd_fail(err, KD_ECONFIG, "-c is given %d times, once is right", g->n_file);
     const char *file = g->n_file > 0 ? g->file[g->n_file - 1] : getenv("KINDRED_CONFIG");
     KD_TRY(kd_common_config(common, file, &common->config, err));
     warn_unused(flags, &common->config.values);

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/timefmt.h"
-#include "cli/cli.h"
 #include "base/clock.h"
+#include "cli/files.h"
 #include "consumers/sources.h"
 #include "schemas/container.h"
 #include "schemas/json.h"
@@ -77,25 +77,19 @@ static kd_rc write_bytes(void *arg, const void *p, size_t n, kd_err *err)
     return KD_OK;
 }
 
-static bool ends_with(const char *name, const char *end)
-{
-    size_t n = strlen(name), m = strlen(end);
-    return n >= m && strcmp(name + n - m, end) == 0;
-}
-
 static kd_rc open_output(output *to, const char *path, kd_err *err)
 {
     if (path == NULL)
         return kd_fail(err, KD_ECONFIG, "--out FILE.jsonl, FILE.avro or - is missing");
-    if (ends_with(path, ".gz"))
-        return kd_fail(err, KD_ECONFIG, "--out %s: gzip is read, not written", path);
+    bool is_avro;
+    KD_TRY(kd_files_is_avro("out", path, &is_avro, err));
     to->path = path;
     to->file = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
     if (to->file == NULL)
         return kd_fail(err, KD_EIO, "cannot write %s: %s", path, strerror(errno));
-    return ends_with(path, ".avro") ? kd_container_events_writer_new(
-                                          KD_CONTAINER_DEFLATE, write_bytes, to, &to->avro, err)
-                                    : KD_OK;
+    return is_avro ? kd_container_events_writer_new(KD_CONTAINER_DEFLATE, write_bytes, to,
+                                                    &to->avro, err)
+                   : KD_OK;
 }
 
 static kd_rc write_one(output *to, const kd_record *r, kd_err *err)

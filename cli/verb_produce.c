@@ -19,10 +19,11 @@ static const char help[] =
     "  --max-dead-letters N    end with exit code 3 when there are more\n"
     "  --now TIME              events after this time are refused (default: the clock)\n"
     "  --quiet                 no progress\n\n"
-    "Brokers and registry are waited for. Records are stamped with their event time. A topic whose "
-    "retention.ms would drop them at once "
-    "is\n"
-    "refused: make it with `kindred topics create`, or set retention.ms=-1.\n";
+    "Brokers and registry are waited for. Records are stamped with their event time. A topic "
+    "whose\n"
+    "retention.ms would drop them at once is refused: make it with `kindred topics create`, or "
+    "set\n"
+    "retention.ms=-1.\n";
 
 typedef struct produce {
     kd_common common;

@@ -15,15 +15,15 @@ static const char help[] =
     "usage: kindred replay --in FILE... [--out FILE|-] [flags]\n\n"
     "  --in FILE...            events: .jsonl, .csv, .tsv, .avro, each also .gz; - is standard "
     "input\n"
-    "  --map MAP.yaml          how columns of CSV become events (shipped: online_retail, "
-    "retailrocket, ...)\n"
+    "  --map MAP.yaml          how columns of CSV become events; shipped: online_retail, "
+    "others\n"
     "  --out FILE|-            updates as JSON lines (.jsonl, or - for standard output) or Avro "
     "(.avro)\n"
     "  --table                 a readable table on standard output instead\n"
     "  --why                   with --table: why each item is listed (needs `blend`)\n"
     "  --lang en|zh            language of these sentences (default en)\n"
     "  --dead-letters FILE     bad records as JSON lines\n"
-    "  --needs FILE            what shoppers are looking for, when it changes, likewise (needs "
+    "  --needs FILE            what shoppers look for, when it changes, likewise (needs "
     "`content: on`)\n"
     "  --similar FILE          neighbour lists that changed, as JSON lines (.jsonl) or Avro "
     "(.avro)\n"
@@ -47,12 +47,6 @@ typedef struct replay {
     kd_pipeline *pipeline;
 } replay;
 
-static bool ends_with(const char *name, const char *end)
-{
-    size_t n = strlen(name), m = strlen(end);
-    return n >= m && strcmp(name + n - m, end) == 0;
-}
-
 static kd_rc parse_speed(const char *text, double *out, kd_err *err)
 {
     *out = 0;
@@ -65,15 +59,46 @@ static kd_rc parse_speed(const char *text, double *out, kd_err *err)
     return KD_OK;
 }
 
+/* --out, --similar and --needs, each of the kind that its name says. */
+static kd_rc open_outputs(const kd_flag *flags, kd_sink **list, uint32_t *n, kd_err *err)
+{
+    static const struct {
+        const char *flag;
+        kd_out_type type;
+    } rows[] = {{"out", KD_OUT_UPDATE}, {"similar", KD_OUT_SIMILAR}, {"needs", KD_OUT_NEEDS}};
+    for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+        const char *path = kd_flag_value(flags, rows[k].flag);
+        bool is_avro;
+        if (path == NULL)
+            continue;
+        KD_TRY(kd_files_is_avro(rows[k].flag, path, &is_avro, err));
+        kd_sink **to = &list[(*n)++];
+        KD_TRY(is_avro ? kd_container_sink_new(path, rows[k].type, to, err)
+                       : kd_jsonl_sink_new(path, 1u << rows[k].type, to, err));
+    }
+    return KD_OK;
+}
+
+/* What goes with --table, and what does not. */
+static kd_rc check_table(const kd_flag *flags, kd_err *err)
+{
+    const char *out = kd_flag_value(flags, "out");
+    bool has_table = kd_flag_given(flags, "table");
+    if (has_table && out != NULL && strcmp(out, "-") == 0)
+        return kd_fail(err, KD_ECONFIG, "--table and --out - are both for standard output");
+    if (!has_table && (kd_flag_given(flags, "why") || kd_flag_given(flags, "lang")))
+        return kd_fail(err, KD_ECONFIG, "--%s goes with --table, which is not given",
+                       kd_flag_given(flags, "why") ? "why" : "lang");
+    return KD_OK;
+}
+
 static kd_rc open_sinks(replay *x, const kd_flag *flags, kd_err *err)
 {
     kd_sink *list[7] = {NULL};
     uint32_t n = 0;
-    const char *out = kd_flag_value(flags, "out"), *dead = kd_flag_value(flags, "dead-letters");
+    const char *dead = kd_flag_value(flags, "dead-letters");
     const char *receipts = kd_flag_value(flags, "receipts");
-    const char *similar = kd_flag_value(flags, "similar");
-    if (out != NULL && ends_with(out, ".gz"))
-        return kd_fail(err, KD_ECONFIG, "--out %s: gzip is read, not written", out);
+    KD_TRY(check_table(flags, err));
     kd_rc rc = kd_digest_sink_new(&list[n++], err);
     x->digest = list[0];
     if (rc == KD_OK && kd_flag_given(flags, "table")) {
@@ -86,25 +111,17 @@ static kd_rc open_sinks(replay *x, const kd_flag *flags, kd_err *err)
         if (rc == KD_OK)
             rc = kd_terminal_sink_new(&to, &list[n++], err);
     }
-    if (rc == KD_OK && out != NULL)
-        rc = ends_with(out, ".avro") ? kd_container_sink_new(out, KD_OUT_UPDATE, &list[n++], err)
-                                     : kd_jsonl_sink_new(out, KD_TAKE_UPDATES, &list[n++], err);
-    if (rc == KD_OK && similar != NULL)
-        rc = ends_with(similar, ".avro")
-                 ? kd_container_sink_new(similar, KD_OUT_SIMILAR, &list[n++], err)
-                 : kd_jsonl_sink_new(similar, KD_TAKE_SIMILAR, &list[n++], err);
-    const char *needs = kd_flag_value(flags, "needs");
-    if (rc == KD_OK && needs != NULL)
-        rc = ends_with(needs, ".avro") ? kd_container_sink_new(needs, KD_OUT_NEEDS, &list[n++], err)
-                                       : kd_jsonl_sink_new(needs, KD_TAKE_NEEDS, &list[n++], err);
+    if (rc == KD_OK)
+        rc = open_outputs(flags, list, &n, err);
     if (rc == KD_OK && dead != NULL)
         rc = kd_jsonl_sink_new(dead, KD_TAKE_DEAD_LETTERS, &list[n++], err);
     if (rc == KD_OK && receipts != NULL)
         rc = kd_jsonl_sink_new(receipts, KD_TAKE_FORGOTTEN | KD_TAKE_RECEIPTS, &list[n++], err);
     if (rc == KD_OK)
         return kd_tee_sink_new(list, n, &x->sink, err);
-    for (uint32_t k = 0; k + 1 < n; k++) /* the last one was not made */
-        list[k]->kind->close(list[k]);
+    for (uint32_t k = 0; k < n; k++)
+        if (list[k] != NULL)
+            list[k]->kind->close(list[k]);
     return rc;
 }
 

@@ -120,6 +120,11 @@ static kd_rc read_topic(tail *t, const kd_flag *flags, const char *topic, kd_err
                              from != NULL ? strcmp(from, "beginning") == 0 : until_end};
     kd_tail *consumer = NULL;
     KD_TRY(kd_live_codec(c, &t->codec, err));
+    if (from == NULL && !until_end) /* silence would look like a fault */
+        fprintf(stderr,
+                "kindred: waiting for what comes to %s from now on; --from beginning shows what "
+                "is there\n",
+                topic);
     kd_rc rc = kd_tail_new(&o, &consumer, err);
     if (rc != KD_OK) {
         kd_kafka_diagnose(c->kafka, c->n_kafka, err);
@@ -159,12 +164,16 @@ static int verb_tail(const kd_verb *verb, int argc, char **argv, kd_err *err)
         /* What the words point to is argv's, and the arena is reset for each message. */
         const char *topic = n_rest == 1 ? rest[0] : NULL;
         t.is_json = kd_flag_given(flags, "json");
+        if (t.is_json && (kd_flag_given(flags, "why") || kd_flag_given(flags, "lang")))
+            rc = kd_fail(err, KD_ECONFIG, "--why and --lang are for sentences, not for --json");
         t.table = (kd_terminal_options){
             .fd = STDOUT_FILENO,
             .width = columns == NULL ? 0 : (uint32_t)strtoul(columns, NULL, 10),
             .colour = isatty(STDOUT_FILENO) == 1};
-        rc = topic == NULL ? kd_fail(err, KD_ECONFIG, "kindred tail TOPIC: one topic is right")
-                           : kd_flag_int(flags, "max", -1, 0, &t.max, err);
+        if (rc == KD_OK && topic == NULL)
+            rc = kd_fail(err, KD_ECONFIG, "kindred tail TOPIC: one topic is right");
+        if (rc == KD_OK)
+            rc = kd_flag_int(flags, "max", -1, 0, &t.max, err);
         kd_arena *words = t.arena; /* keeps the flags until the end */
         t.arena = kd_arena_new(0);
         if (rc == KD_OK && t.arena == NULL)

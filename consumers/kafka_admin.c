@@ -26,21 +26,9 @@ static kd_rc make_client(const kd_property *properties, size_t n, rd_kafka_t **o
     return kd_kafka_client(RD_KAFKA_PRODUCER, conf, out, err);
 }
 
-static bool has_address(const kd_property *properties, size_t n)
-{
-    for (size_t k = 0; k < n; k++)
-        if (strcmp(properties[k].name, "bootstrap.servers") == 0 ||
-            strcmp(properties[k].name, "metadata.broker.list") == 0)
-            return true;
-    return false;
-}
-
 kd_rc kd_kafka_admin_new(const kd_property *properties, size_t n, kd_kafka_admin **out, kd_err *err)
 {
-    if (!has_address(properties, n)) /* librdkafka would wait for nobody */
-        return kd_fail(err, KD_ECONFIG,
-                       "kafka: bootstrap.servers is not set, so no address was tried; set it below "
-                       "kafka: or with -X bootstrap.servers=HOST:PORT");
+    KD_TRY(kd_kafka_need_address(properties, n, err));
     kd_kafka_admin *a = calloc(1, sizeof *a);
     if (a == NULL)
         return kd_fail(err, KD_ENOMEM, "no memory for a client");

@@ -79,6 +79,17 @@ kd_rc kd_kafka_client(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **
                    type == RD_KAFKA_CONSUMER ? "consumer" : "client", text);
 }
 
+kd_rc kd_kafka_need_address(const kd_property *given, size_t n, kd_err *err)
+{
+    for (size_t k = 0; k < n; k++)
+        if (strcmp(given[k].name, "bootstrap.servers") == 0 ||
+            strcmp(given[k].name, "metadata.broker.list") == 0)
+            return KD_OK;
+    return kd_fail(err, KD_ECONFIG,
+                   "kafka: bootstrap.servers is not set, so no address was tried; set it below "
+                   "kafka: or with -X bootstrap.servers=HOST:PORT");
+}
+
 kd_rc kd_kafka_count_partitions(rd_kafka_t *rk, const char *topic, int timeout_ms, int *out,
                                 kd_err *err)
 {

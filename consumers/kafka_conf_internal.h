@@ -22,6 +22,8 @@ KD_CHECK kd_rc kd_kafka_conf_aside(const kd_property *given, size_t n, kd_kafka_
 /* Owns conf, whatever comes of it. */
 KD_CHECK kd_rc kd_kafka_client(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **out,
                                kd_err *err);
+/* KD_ECONFIG: no address of a broker is given; librdkafka would wait for nobody. */
+KD_CHECK kd_rc kd_kafka_need_address(const kd_property *given, size_t n, kd_err *err);
 /* KD_RETRY: the brokers do not answer, or not yet; KD_ECONFIG: there is no such topic. */
 KD_CHECK kd_rc kd_kafka_count_partitions(rd_kafka_t *rk, const char *topic, int timeout_ms,
                                          int *out, kd_err *err);

@@ -560,6 +560,7 @@ static const kd_source_kind kind = {
 
 kd_rc kd_kafka_range_source_new(const kd_kafka_range_options *o, kd_source **out, kd_err *err)
 {
+    KD_TRY(kd_kafka_need_address(o->properties, o->n_properties, err));
     range_source *k = calloc(1, sizeof *k);
     if (k == NULL)
         return kd_fail(err, KD_ENOMEM, "no memory for a source");

@@ -54,6 +54,7 @@ static kd_rc assign(kd_tail *t, const kd_tail_options *o, kd_err *err)
 
 kd_rc kd_tail_new(const kd_tail_options *o, kd_tail **out, kd_err *err)
 {
+    KD_TRY(kd_kafka_need_address(o->properties, o->n_properties, err));
     kd_tail *t = calloc(1, sizeof *t);
     if (t == NULL)
         return kd_fail(err, KD_ENOMEM, "no memory for a consumer");

@@ -12,7 +12,7 @@ import tempfile
 
 BIN = os.environ["KINDRED_BIN"]
 FOLDER = tempfile.mkdtemp(prefix="kindred-cli-")
-VERBS = ["demo", "run", "replay", "recommend", "tune", "explain", "evaluate", "produce", "forget", "generate", "tail", "topics", "schemas", "state",
+VERBS = ["demo", "run", "replay", "recommend", "backtest", "tune", "explain", "evaluate", "produce", "forget", "generate", "tail", "topics", "schemas", "state",
          "config", "version"]
 
 
@@ -371,8 +371,8 @@ def test_disk_full_is_said():
     assert "/dev/full" in said
 
 
-def main():
-    tests = [v for k, v in globals().items() if k.startswith("test_")]
+def main(names):
+    tests = [v for k, v in names.items() if k.startswith("test_") and callable(v)]
     failed = 0
     for test in tests:
         try:
@@ -386,4 +386,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(globals())

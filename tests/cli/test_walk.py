@@ -1,0 +1,62 @@
+#!/usr/bin/python3
+"""What somebody sees who has never seen Kindred: every output fits a terminal of 100 columns, a mistake gets an error that says
+what would be right, and nothing that was asked for is left out in silence."""
+
+import json
+import os
+import re
+import unicodedata
+
+import test_cli
+from test_cli import EVENTS, browse, kindred, path, replay
+
+
+def columns(line):
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 0 if unicodedata.combining(c) else 1 for c in line)
+
+
+def fits(text, most=100):
+    for line in text.splitlines():
+        assert columns(line) <= most, f"{columns(line)} columns: {line}"
+
+
+def test_every_help_fits():
+    verbs = re.findall(r"^  ([a-z]+) {2,}\S", kindred("help").stdout.split("every verb")[0], re.M)
+    assert "backtest" in verbs and len(verbs) >= 16, verbs
+    for verb in verbs:
+        fits(kindred(verb, "--help").stdout)
+    fits(kindred("help").stdout)
+
+
+def test_an_unknown_ending_is_refused():
+    for flag in ("--out", "--similar", "--needs"):
+        for name in ("a.txt", "a.csv", "a.json", "a.jsonl.gz"):
+            said = kindred("replay", "--in", EVENTS, flag, path(name), "--set", "content=on", code=1).stderr
+            assert said.startswith(f"kindred: {flag} {path(name)}: "), said
+            assert ("not written" if name.endswith(".gz") else ".jsonl or .avro") in said, said
+            assert not os.path.exists(path(name))
+    assert ".jsonl or .avro" in kindred("generate", "--out", path("a.txt"), "--events", "5", code=1).stderr
+    replay("--in", EVENTS, "--out", path("no-ending"))
+    assert json.loads(open(path("no-ending")).readline())["items"] is not None
+
+
+def test_what_does_not_go_together_is_refused():
+    for flags, says in ((["--why"], "--why goes with --table"), (["--lang", "zh"], "--lang goes with --table"),
+                        (["--table", "--out", "-"], "both for standard output")):
+        said = kindred("replay", "--in", EVENTS, *flags, code=1).stderr
+        assert says in said, said
+    said = kindred("tail", "x", "--json", "--why", "-X", "bootstrap.servers=127.0.0.1:1", code=1).stderr
+    assert "not for --json" in said, said
+    one, two = path("one.yaml", "workers: 1\n"), path("two.yaml", "workers: 2\n")
+    assert "-c is given 2 times" in kindred("config", "-c", one, "-c", two, code=1).stderr
+
+
+def test_a_missing_address_is_said():
+    for verb in (["tail", "x"], ["backtest", "--from", "2024-01-01"], ["topics", "check"], ["forget", "ann"],
+                 ["explain", "--topics", "--shopper", "ann", "--at", "2024-01-01"], ["produce", "--in", EVENTS]):
+        said = kindred(*verb, code=1).stderr
+        assert "bootstrap.servers is not set" in said, (verb, said)
+
+
+if __name__ == "__main__":
+    test_cli.main(globals())
