@@ -5,33 +5,59 @@
 
 #include "cli/cli.h"
 #include "schemas/json.h"
+#include "sinks/sinks.h"
 
 static const char help[] =
-    "usage: kindred config [--yaml | --json | --markdown] [common flags]\n\n"
+    "usage: kindred config [--yaml | --json | --markdown] [--secrets] [common flags]\n\n"
     "Prints every option with its value and where that came from; secrets are hidden.\n"
-    "  --yaml        as a file that reads back to the same configuration\n"
+    "  --yaml        as a file that reads back to the same configuration, but for secrets:\n"
+    "                a comment stands where one is set\n"
+    "  --secrets     show them, too\n"
     "  --json        one object: by name the value as text, and where it is from\n"
     "  --markdown    the table of all options with defaults (docs/OPTIONS.md)\n";
 
-static const char *shown(const kd_opt_value *v)
+/* What is shown. */
+typedef struct view {
+    const kd_config *c;
+    bool has_secrets; /* are shown */
+} view;
+
+static bool is_hidden(const view *w, const char *name, const char *value)
 {
-    return kd_config_is_secret(v->opt->name) && v->s[0] != '\0' ? "***" : v->s;
+    return !w->has_secrets && value[0] != '\0' && kd_config_is_secret(name);
 }
 
-static const char *shown_property(const kd_property *p)
+static const char *shown(const view *w, const char *name, const char *value)
 {
-    return kd_config_is_secret(p->name) ? "***" : p->value;
+    return is_hidden(w, name, value) ? "***" : value;
 }
 
-static void print_table(const kd_config *c)
+/* What is longer than this is cut in the table: thousands of rules are not to be looked at there.
+ */
+enum { VALUE_MAX = 60 };
+
+static void print_row(const char *name, const char *value, const char *from)
 {
+    kd_buf b = {0};
+    uint32_t used = kd_terminal_text(&b, kd_str_of(value), VALUE_MAX);
+    printf("%-28s %.*s%*s %s\n", name, (int)b.n, b.n == 0 ? "" : b.p,
+           used < 24 ? 24 - (int)used : 0, "", from);
+    kd_buf_dispose(&b);
+}
+
+static void print_table(const view *w)
+{
+    const kd_config *c = w->c;
     for (size_t k = 0; k < c->values.n; k++) {
         const kd_opt_value *v = &c->values.rows[k];
-        printf("%-28s %-24s %s\n", v->opt->name, shown(v), v->from);
+        print_row(v->opt->name, shown(w, v->opt->name, v->s), v->from);
     }
-    for (size_t k = 0; k < c->n_kafka; k++)
-        printf("kafka.%-22s %-24s %s\n", c->kafka[k].name, shown_property(&c->kafka[k]),
-               c->kafka[k].from);
+    for (size_t k = 0; k < c->n_kafka; k++) {
+        const kd_property *p = &c->kafka[k];
+        char name[200];
+        snprintf(name, sizeof name, "kafka.%s", p->name);
+        print_row(name, shown(w, p->name, p->value), p->from);
+    }
 }
 
 /* As YAML's double-quoted style wants it, and as JSON does: what JSON escapes, YAML reads back. */
@@ -43,23 +69,35 @@ static void print_quoted(const char *s)
     kd_buf_dispose(&b);
 }
 
-static void print_yaml(const kd_config *c)
+/* "name: value", or a comment that there is one. */
+static void print_pair(const view *w, const char *indent, const char *name, const char *value,
+                       const char *from)
 {
+    if (is_hidden(w, name, value)) {
+        printf("%s# %s is set (%s) and not shown; --secrets shows it\n", indent, name, from);
+        return;
+    }
+    fputs(indent, stdout);
+    if (indent[0] == '\0')
+        fputs(name, stdout);
+    else
+        print_quoted(name);
+    fputs(": ", stdout);
+    print_quoted(value);
+    putchar('\n');
+}
+
+static void print_yaml(const view *w)
+{
+    const kd_config *c = w->c;
     for (size_t k = 0; k < c->values.n; k++) {
         const kd_opt_value *v = &c->values.rows[k];
-        printf("%s: ", v->opt->name);
-        print_quoted(shown(v));
-        putchar('\n');
+        print_pair(w, "", v->opt->name, v->s, v->from);
     }
     if (c->n_kafka > 0)
         puts("kafka:");
-    for (size_t k = 0; k < c->n_kafka; k++) {
-        fputs("  ", stdout);
-        print_quoted(c->kafka[k].name);
-        fputs(": ", stdout);
-        print_quoted(shown_property(&c->kafka[k]));
-        putchar('\n');
-    }
+    for (size_t k = 0; k < c->n_kafka; k++)
+        print_pair(w, "  ", c->kafka[k].name, c->kafka[k].value, c->kafka[k].from);
 }
 
 static void print_json_row(const char *prefix, const char *name, const char *value,
@@ -76,16 +114,17 @@ static void print_json_row(const char *prefix, const char *name, const char *val
     putchar('}');
 }
 
-static void print_json(const kd_config *c)
+static void print_json(const view *w)
 {
+    const kd_config *c = w->c;
     puts("{");
     for (size_t k = 0; k < c->values.n; k++) {
         const kd_opt_value *v = &c->values.rows[k];
-        print_json_row("", v->opt->name, shown(v), v->from, k == 0);
+        print_json_row("", v->opt->name, shown(w, v->opt->name, v->s), v->from, k == 0);
     }
     for (size_t k = 0; k < c->n_kafka; k++)
-        print_json_row("kafka.", c->kafka[k].name, shown_property(&c->kafka[k]), c->kafka[k].from,
-                       false);
+        print_json_row("kafka.", c->kafka[k].name, shown(w, c->kafka[k].name, c->kafka[k].value),
+                       c->kafka[k].from, false);
     puts("\n}");
 }
 
@@ -140,21 +179,23 @@ static void print_markdown(const kd_config *c)
 
 static int verb_config(const kd_verb *verb, int argc, char **argv, kd_err *err)
 {
-    kd_flag flags[] = {{.name = "yaml"}, {.name = "json"}, {.name = "markdown"}, {0}};
+    kd_flag flags[] = {
+        {.name = "yaml"}, {.name = "json"}, {.name = "markdown"}, {.name = "secrets"}, {0}};
     kd_arena *arena = kd_arena_new(0);
     kd_common common = {0};
     kd_rc rc = arena == NULL ? kd_fail(err, KD_ENOMEM, "no memory")
                              : kd_flags_parse(argc, argv, flags, arena, &common, NULL, NULL, err);
+    view w = {&common.config, rc == KD_OK && kd_flag_given(flags, "secrets")};
     if (rc == KD_OK && common.help)
         fputs(verb->help, stdout);
     else if (rc == KD_OK && kd_flag_given(flags, "yaml"))
-        print_yaml(&common.config);
+        print_yaml(&w);
     else if (rc == KD_OK && kd_flag_given(flags, "json"))
-        print_json(&common.config);
+        print_json(&w);
     else if (rc == KD_OK && kd_flag_given(flags, "markdown"))
         print_markdown(&common.config);
     else if (rc == KD_OK)
-        print_table(&common.config);
+        print_table(&w);
     kd_common_dispose(&common);
     kd_arena_free(arena);
     return kd_exit_of(rc);

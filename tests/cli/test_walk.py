@@ -58,5 +58,27 @@ def test_a_missing_address_is_said():
         assert "bootstrap.servers is not set" in said, (verb, said)
 
 
+def test_secrets_are_said_to_be_hidden():
+    file = path("secret.yaml", "privacy.key: 0123456789abcdef0\nkafka:\n  sasl.password: hunter2\n  client.id: me\n")
+    shown = kindred("config", "--yaml", "-c", file)
+    assert "hunter2" not in shown.stdout and "0123456789abcdef0" not in shown.stdout
+    assert f"# privacy.key is set ({file}:1:14) and not shown; --secrets shows it\n" in shown.stdout, shown.stdout
+    assert f"  # sasl.password is set ({file}:3:18) and not shown" in shown.stdout, shown.stdout
+    back = kindred("config", "--yaml", "-c", path("back.yaml", shown.stdout)).stdout
+    assert 'privacy.key: ""' in back and '"client.id": "me"' in back, back
+    whole = kindred("config", "--yaml", "--secrets", "-c", file).stdout
+    assert kindred("config", "--yaml", "--secrets", "-c", path("whole.yaml", whole)).stdout == whole
+    assert "hunter2" in whole and "hunter2" in kindred("config", "--json", "--secrets", "-c", file).stdout
+
+
+def test_a_long_value_is_cut_in_the_table():
+    rules = path("rules.yaml", "rules.boost:\n" + "".join(f"  - item:p-{k}=2\n" for k in range(3000)))
+    row = [line for line in kindred("config", "-c", rules).stdout.splitlines() if line.startswith("rules.boost ")]
+    assert row[0].endswith(f"\u2026 {rules}:2:3"), row
+    assert columns(row[0]) < 100 + len(rules)
+    text = kindred("config", "--yaml", "-c", rules).stdout
+    assert kindred("config", "--yaml", "-c", path("rules-back.yaml", text)).stdout == text
+
+
 if __name__ == "__main__":
     test_cli.main(globals())
