@@ -26,7 +26,10 @@ static const char help[] =
     "                          somebody unknown who did this; `time` is \"now\", else the last "
     "event's\n"
     "  --out FILE|-            one answer a line, in the order of the questions (default -)\n\n"
-    "No question teaches anything: the next one is asked of the same state.\n";
+    "No question teaches anything: the next one is asked of the same state. One that cannot be\n"
+    "answered gets {\"line\":N,\"error\":\"...\"} in its place; the others are answered, and the "
+    "exit\n"
+    "code is 1.\n";
 
 typedef struct recommend {
     kd_common common;
@@ -40,7 +43,10 @@ typedef struct recommend {
     kd_reader *ask;
     FILE *out;
     kd_buf line;
+    int64_t n_questions, n_faults, first_fault;
 } recommend;
+
+enum { FAULTS_SHOWN = 20 };
 
 /* -- questions ------------------------------------------------------------------------------------
  */
@@ -154,27 +160,71 @@ static kd_rc answer(recommend *x, const kd_jval *q, kd_err *err)
     return KD_OK;
 }
 
+/* In the place of the answer, so that the k-th line still belongs to the k-th question; and on
+ * standard error, for who looks at that. */
+static void print_fault(recommend *x, const kd_jval *q, int64_t line, const char *path,
+                        const kd_err *why)
+{
+    static const char *const names[] = {"shopper_id", "id"};
+    kd_buf *b = &x->line;
+    kd_buf_clear(b);
+    kd_buf_addc(b, '{');
+    for (int k = 0; k < 2; k++) {
+        kd_str id = q == NULL ? KD_STR_NULL : kd_jval_str(kd_jval_get(q, names[k]));
+        if (id.p == NULL)
+            continue;
+        kd_buf_addf(b, "\"%s\":", names[k]);
+        kd_json_str(b, id);
+        kd_buf_addc(b, ',');
+    }
+    kd_buf_addf(b, "\"line\":%lld,\"error\":", (long long)line);
+    kd_json_str(b, kd_str_of(why->msg));
+    kd_buf_adds(b, "}\n");
+    if (x->n_faults++ == 0)
+        x->first_fault = line;
+    if (x->n_faults <= FAULTS_SHOWN)
+        fprintf(stderr, "kindred: %s:%lld: %s\n", path, (long long)line, why->msg);
+}
+
 static kd_rc ask_all(recommend *x, const char *path, kd_err *err)
 {
-    for (int64_t n = 1;; n++) {
+    for (;;) {
         kd_str text;
-        kd_rc rc = kd_reader_line(x->ask, 1 << 24, &text, err);
+        kd_err why = {0};
+        kd_jval *q = NULL;
+        kd_rc rc = kd_reader_line(x->ask, 1 << 24, &text, &why);
         if (rc == KD_END)
             return KD_OK;
-        kd_jval *q = NULL;
-        if (rc == KD_OK && text.n > 0)
-            rc = kd_jval_parse(text.p, text.n, &q, err);
-        if (rc == KD_OK && q != NULL)
-            rc = answer(x, q, err);
+        if (rc == KD_OK && text.n == 0)
+            continue;
+        if (rc == KD_OK)
+            rc = kd_jval_parse(text.p, text.n, &q, &why);
+        if (rc == KD_OK)
+            rc = answer(x, q, &why);
+        int64_t line = kd_reader_line_no(x->ask);
+        x->n_questions++;
+        if (rc == KD_EDATA)
+            print_fault(x, q, line, path, &why);
         kd_jval_free(q);
         kd_arena_reset(x->scratch);
-        if (rc != KD_OK) {
-            kd_err_at(err, "%s:%lld", path, (long long)n);
-            return rc == KD_EDATA ? KD_ECONFIG : rc; /* a wrong question is the asker's to mend */
+        if (rc != KD_OK && rc != KD_EDATA) {
+            *err = why;
+            kd_err_at(err, "%s:%lld", path, (long long)line);
+            return rc;
         }
-        if (q != NULL && fwrite(x->line.p, 1, x->line.n, x->out) != x->line.n)
+        if (fwrite(x->line.p, 1, x->line.n, x->out) != x->line.n)
             return kd_fail(err, KD_EIO, "cannot write: %s", strerror(errno));
     }
+}
+
+/* A wrong question is the asker's to mend. */
+static kd_rc tell_faults(const recommend *x, const char *path, kd_err *err)
+{
+    if (x->n_faults == 0)
+        return KD_OK;
+    return kd_fail(err, KD_ECONFIG,
+                   "%s: %lld of %lld questions could not be answered, the first in line %lld", path,
+                   (long long)x->n_faults, (long long)x->n_questions, (long long)x->first_fault);
 }
 
 /* -- learning
@@ -235,7 +285,7 @@ static kd_rc run(recommend *x, const kd_flag *flags, kd_err *err)
     kd_rc rc = ask_all(x, ask, err);
     if (fflush(x->out) != 0 && rc == KD_OK)
         rc = kd_fail(err, KD_EIO, "cannot write: %s", strerror(errno));
-    return rc;
+    return rc == KD_OK ? tell_faults(x, ask, err) : rc;
 }
 
 static int verb_recommend(const kd_verb *verb, int argc, char **argv, kd_err *err)

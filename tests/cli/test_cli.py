@@ -312,8 +312,25 @@ def test_questions_teach_nothing():
     assert set(answers[1]) == {"id", "items", "neighbours"}
     assert "i3" not in [i["item_id"] for i in answers[1]["items"]]
     assert answers[1]["neighbours"] and answers[2]["neighbours"] == []
-    _, said = ask({"id": "bad", "events": [{"time": 5}]}, code=1)
-    assert "ask.jsonl:1" in said and "item_id" in said, said
+
+
+def test_a_bad_question_is_answered_with_what_is_wrong():
+    lines = ['{"shopper_id":"u1"}', "not json", "", '{"id":"bad","events":[{"time":5}]}', '{"shopper_id":5}', "[]", "{}",
+             '{"id":"x","events":[{"item_id":"i0","action":"PEEK"}]}', '{"id":"x","events":{}}',
+             '{"shopper_id":"u2","time":"yesterday"}', '{"shopper_id":"u1"}']
+    done = kindred("recommend", "--in", EVENTS, "--ask", path("bad-ask.jsonl", "\n".join(lines) + "\n"), code=1)
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(answers) == 10, answers
+    assert answers[0] == answers[9] and answers[0]["items"]
+    assert [a["line"] for a in answers[1:9]] == [2, 4, 5, 6, 7, 8, 9, 10]
+    assert [a.get("id", a.get("shopper_id")) for a in answers] == ["u1", None, "bad", None, None, None, "x", "x", "u2", "u1"]
+    assert "item_id" in answers[2]["error"] and "VIEW" in answers[6]["error"] and "yesterday" in answers[8]["error"], answers
+    said = done.stderr.splitlines()
+    assert said[1].endswith("bad-ask.jsonl:4: event 0 has no item_id"), said
+    assert said[-1].endswith("bad-ask.jsonl: 8 of 10 questions could not be answered, the first in line 2"), said
+    many = "not json\n" * 1000
+    done = kindred("recommend", "--in", EVENTS, "--ask", path("many-ask.jsonl", many), code=1)
+    assert len(done.stdout.splitlines()) == 1000 and len(done.stderr.splitlines()) == 21
 
 
 def test_a_snapshot_holds_the_state_and_answers_like_it():
