@@ -355,10 +355,12 @@ static void tell_order(const backtest *x)
         return;
     kd_kafka_range_counts c = kd_kafka_range_counts_of(x->source);
     if (c.later > 0)
-        fprintf(stderr, "%lld records are later\n", (long long)c.later);
+        fprintf(stderr, "%lld record%s later than the range\n", (long long)c.later,
+                c.later == 1 ? " is" : "s are");
     if (c.sorted > 0)
-        fprintf(stderr, "%lld records stood behind newer ones in their partition: sorted by time\n",
-                (long long)c.sorted);
+        fprintf(stderr,
+                "%lld record%s stood behind newer ones in their partition: sorted by time\n",
+                (long long)c.sorted, c.sorted == 1 ? "" : "s");
 }
 
 /* No figure of such a report says anything. */
@@ -367,16 +369,16 @@ static void tell_nothing(const backtest *x)
     kd_backtest_log log = kd_backtest_log_of(x->bt);
     char first[32], last[32];
     if (log.first == KD_MS_NONE) {
-        fputs("no event in this range was judged: there is none\n", stderr);
+        fprintf(stderr, "no event in this range was judged: there is none (%s)\n", x->input);
         return;
     }
     kd_time_iso(log.first, first);
     kd_time_iso(log.last, last);
-    fprintf(stderr,
-            "no event in this range was judged: they are from %s to %s, and each was its shopper's "
-            "first, "
-            "a cancellation, or only taught (--score-from, --score-shoppers)\n",
-            first, last);
+    fprintf(
+        stderr,
+        "no event in this range was judged: they are from %s to %s,\nand each was its shopper's "
+        "first, a cancellation, or only taught (--score-from, --score-shoppers)\n",
+        first, last);
 }
 
 static int run_backtest(backtest *x, int argc, char **argv, kd_err *err)

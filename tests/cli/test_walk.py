@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-"""What somebody sees who has never seen Kindred: every output fits a terminal of 100 columns, a mistake gets an error that says
-what would be right, and nothing that was asked for is left out in silence."""
+"""What somebody sees who has never seen Kindred: every output fits a terminal of 100 columns, a mistake gets an error that
+says what would be right, and nothing that was asked for is left out in silence."""
 
 import json
 import os
+import random
 import re
 import unicodedata
 
@@ -56,6 +57,26 @@ def test_a_missing_address_is_said():
                  ["explain", "--topics", "--shopper", "ann", "--at", "2024-01-01"], ["produce", "--in", EVENTS]):
         said = kindred(*verb, code=1).stderr
         assert "bootstrap.servers is not set" in said, (verb, said)
+
+
+def test_the_report_of_a_backtest_fits():
+    dice = random.Random(3)
+    lines = [browse(f"u{dice.randrange(60)}", f"i{dice.randrange(100)}", 1700000000000 + k * 1000) for k in range(900)]
+    events = path("many.jsonl", "\n".join(lines) + "\n")
+    common = ["backtest", "--quiet", "--in", events, "--resamples", "100"]
+    grids = [w for g in ("usercf.neighbours=2,20,200", "usercf.similarity=cosine,jaccard", "recommend.exclude=none,seen")
+             for w in ("--grid", g)]
+    few = kindred(*common, "--grid", "usercf.neighbours=20,500,1000").stdout
+    many = kindred(*common, *grids, "--at", "1,2,3,4,5,6,7,8").stdout
+    blended = kindred(*common, "--set", "blend=on", "--grid", "usercf.neighbours=1,2").stdout
+    for text in (few, many, blended):
+        fits(text)
+    heads = re.findall(r"^HR@8 by segment\n +questions(.*)$", many, re.M)
+    assert [h.split() for h in heads] == [[f"#{k}" for k in range(1, 7)], [f"#{k}" for k in range(7, 13)]], heads
+    rows = re.findall(r"^F1, .*\n +@1 +@5 +@10\n((?:neighbours=\S+(?: +0\.\d{5}){3}\n){3})", few, re.M)
+    assert len(rows) == 2, few
+    parts = blended.split("parts of the listed items\n")[1]
+    assert re.match(r"neighbours=1(  [a-z]+ [0-9.]+%)*  usercf [0-9.]+%", parts), parts
 
 
 def test_secrets_are_said_to_be_hidden():

@@ -144,7 +144,7 @@ def test_history_after_newer_events():
     by_file = backtest("--in", as_file("part.jsonl", part), *behind)
     assert computed(json.loads(done.stdout), digests=False) == computed(by_file, digests=False)
     later = len([e for e in LOG if e["time"] >= last]) + 1
-    assert f"{later} records are later\n" in done.stderr, done.stderr
+    assert f"{later} records are later than the range\n" in done.stderr, done.stderr
     for at in (LOG[60]["time"], first, last, LOG[-1]["time"]):
         said = []
         for source in (["--in", as_file("whole.jsonl", LOG + [stray])], []):
