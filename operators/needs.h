@@ -5,7 +5,7 @@
  * weight(i, t) is the TF-IDF weight of tfidf.h, w(u, i) the greatest weight of u's live actions
  * with i, halved with each half-life of its age. A shopper's linked sessions count like its own
  * history. Sums go through the histories, oldest first, and the entries of a product in their
- * order.
+ * order. Words that are digits alone ("10", "1,5") are not listed.
  * @thread any worker: reads state, writes its space
  */
 #ifndef KD_NEEDS_H

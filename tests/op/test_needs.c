@@ -106,8 +106,27 @@ static void test_by_hand(void **unused)
     kd_recommender_free(r);
 }
 
+static void test_numbers_are_no_needs(void **unused)
+{
+    (void)unused;
+    kd_recommender *r = make();
+    kd_reader_space *space = NULL;
+    kd_arena *arena = kd_arena_new(0);
+    assert_int_equal(kd_reader_space_new(r, &space, NULL), KD_OK);
+    product(r, "pump", "10 1,5 2024 m3 \xE6\xB3\xB5", NULL, NULL);
+    event(r, "ann", "pump", KD_VIEW, world_start);
+    kd_needs x = needs_of(r, space, arena, world_start);
+    assert_int_equal(x.n_terms, 2);
+    assert_true(kd_str_eq(x.terms[0].name, kd_str_of("m3")));
+    assert_true(kd_str_eq(x.terms[1].name, kd_str_of("\xE6\xB3\xB5")));
+    kd_arena_free(arena);
+    kd_reader_space_free(space);
+    kd_recommender_free(r);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_by_hand)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_by_hand),
+                                       cmocka_unit_test(test_numbers_are_no_needs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
