@@ -171,8 +171,7 @@ static char *store(kd_text *t, size_t n)
     return t->bytes + t->n_bytes - n;
 }
 
-/* A folded word, whose first character is c. */
-static void add_word(kd_text *t, kd_str word, uint32_t c, double weight, bool is_first)
+static void add_one(kd_text *t, kd_str word, uint32_t c, double weight, bool is_first)
 {
     if (word.n > KD_TERM_MAX) {
         t->counts.long_ones++;
@@ -189,6 +188,43 @@ static void add_word(kd_text *t, kd_str word, uint32_t c, double weight, bool is
     x->hash = kd_hash64(p, word.n, 0);
     x->stops = kd_stem_stops(t->stem, x->word, x->hash);
     t->n_script[script_of(c)]++;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* A comma or semicolon between digits joins them to ICU. It does in "3,000" and "0,75l"; "2,3,4"
+ * and "iphone4,4s" are lists. */
+static bool is_list(kd_str word)
+{
+    uint32_t n_commas = 0, group = 0;
+    bool is_thousands = true;
+    for (uint32_t k = 0; k <= word.n; k++) {
+        bool is_comma = k < word.n && (word.p[k] == ',' || word.p[k] == ';');
+        if (k == word.n || is_comma)
+            is_thousands &= n_commas == 0 || group == 3;
+        n_commas += is_comma;
+        group = is_comma ? 0 : group + 1;
+    }
+    return n_commas > (is_digit(word.p[0]) ? 1 : 0) && !(is_thousands && is_digit(word.p[0]));
+}
+
+/* A folded word, whose first character is c. */
+static void add_word(kd_text *t, kd_str word, uint32_t c, double weight, bool is_first)
+{
+    if (word.n > KD_TERM_MAX || !is_list(word)) {
+        add_one(t, word, c, weight, is_first);
+        return;
+    }
+    for (uint32_t from = 0, to; from < word.n; from = to + 1) {
+        for (to = from; to < word.n && word.p[to] != ',' && word.p[to] != ';';)
+            to++;
+        if (to > from)
+            add_one(t, (kd_str){word.p + from, to - from}, from == 0 ? c : '0', weight,
+                    is_first && from == 0);
+    }
 }
 
 /* UAX #29 on ASCII, as ICU has it: what stands between two letters or two digits may join them. */
@@ -305,6 +341,48 @@ static bool has_alnum(const UChar *p, int32_t n)
     return false;
 }
 
+/* n units of folded text as a word. */
+static void add_units(kd_text *t, const UChar *w, int32_t n, double weight, bool *is_first)
+{
+    char word[KD_TERM_MAX * 3];
+    int32_t bytes = KD_TERM_MAX + 1, at = 0;
+    UErrorCode e = U_ZERO_ERROR;
+    UChar32 c;
+    if (n <= KD_TERM_MAX)
+        u_strToUTF8(word, (int32_t)sizeof word, &bytes, w, n, &e);
+    if (U_FAILURE(e)) /* half a surrogate pair cannot come out of u_strFromUTF8 */
+        return;
+    U16_NEXT(w, at, n, c);
+    add_word(t, (kd_str){word, (uint32_t)bytes}, (uint32_t)c, weight, *is_first);
+    *is_first = false;
+}
+
+/* Chinese characters in a row that are each a word to ICU: its dictionary knows few of the words
+ * that shops use, and half of what it makes of their titles are such. Two or three are a word, more
+ * are pairs with the last three together, since most words have two. */
+static void add_run(kd_text *t, const UChar *w, int32_t n, double weight, bool *is_first)
+{
+    for (int32_t at = 0, take; at < n; at += take) {
+        take = n - at <= 3 ? n - at : 2;
+        add_units(t, w + at, take, weight, is_first);
+    }
+}
+
+/* A character that may be part of a run: not a particle, and not the measure of a number ("10 片").
+ */
+static bool is_lone(kd_text *t, const UChar *w, int32_t n, bool is_measure)
+{
+    char word[4];
+    int32_t bytes = 0;
+    UErrorCode e = U_ZERO_ERROR;
+    if (n != 1 || is_measure || w[0] < 0x3400 || w[0] > 0x9FFF)
+        return false;
+    u_strToUTF8(word, (int32_t)sizeof word, &bytes, w, 1, &e);
+    kd_str s = {word, (uint32_t)bytes};
+    return U_SUCCESS(e) &&
+           (kd_stem_stops(t->stem, s, kd_hash64(s.p, s.n, 0)) & KD_STOP_ALWAYS) == 0;
+}
+
 static kd_rc add_wide(kd_text *t, const char *p, uint32_t n, double weight, kd_err *err)
 {
     int32_t length;
@@ -314,28 +392,20 @@ static kd_rc add_wide(kd_text *t, const char *p, uint32_t n, double weight, kd_e
     if (U_FAILURE(e))
         return icu_failed(e, err);
     bool is_first = true;
-    char word[KD_TERM_MAX * 3];
-    int32_t from = ubrk_first(t->words), to;
-    for (; (to = ubrk_next(t->words)) != UBRK_DONE; from = to) {
+    int32_t from = ubrk_first(t->words), to, run = from; /* of lone characters, up to `from` */
+    for (; t->n_pieces < t->opt.max_tokens && (to = ubrk_next(t->words)) != UBRK_DONE; from = to) {
         const UChar *w = t->folded + from;
-        if (!has_alnum(w, to - from))
+        if (is_lone(t, w, to - from, from > 0 && u_isdigit(w[-1])))
             continue;
-        int32_t bytes = KD_TERM_MAX + 1, at = 0;
-        UChar32 c;
-        if (to - from <= KD_TERM_MAX)
-            u_strToUTF8(word, (int32_t)sizeof word, &bytes, w, to - from, &e);
-        if (U_FAILURE(e)) { /* half a surrogate pair cannot come out of u_strFromUTF8 */
-            e = U_ZERO_ERROR;
-            continue;
-        }
-        U16_NEXT(w, at, to - from, c);
-        add_word(t, (kd_str){word, (uint32_t)bytes}, (uint32_t)c, weight, is_first);
-        is_first = false;
-        if (t->n_pieces == t->opt.max_tokens) {
-            t->is_cut = true;
-            break;
-        }
+        add_run(t, t->folded + run, from - run, weight, &is_first);
+        run = to;
+        if (has_alnum(w, to - from))
+            add_units(t, w, to - from, weight, &is_first);
     }
+    if (t->n_pieces < t->opt.max_tokens)
+        add_run(t, t->folded + run, from - run, weight, &is_first);
+    else
+        t->is_cut |= from < length;
     return KD_OK;
 }
 

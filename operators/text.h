@@ -3,9 +3,11 @@
  *   begin -> add(field) ... -> end -> token[0..n)
  *
  * A text is folded by NFKC_Casefold (case, width, ligatures) and cut into words by ICU (UAX #29;
- * Chinese, Japanese and Thai by ICU's dictionaries). A word is stemmed by Snowball in the language
- * of the document, and left out if it is a stop word of it. Categories and brands are terms as a
- * whole, of kinds of their own, so that no word equals a brand.
+ * Chinese, Japanese and Thai by ICU's dictionaries; Chinese characters that these leave alone are
+ * joined to words of two or three, and lists such as "2,3,4" are cut at their commas). A word is
+ * stemmed by Snowball in the language of the document, and left out if it is a stop word of it.
+ * Categories and brands are terms as a whole, of kinds of their own, so that no word equals a
+ * brand.
  *
  * The language, where none is fixed: by script; among those of the Latin script the one most of
  * whose stop words occur in the document, English if there is none.

@@ -64,7 +64,15 @@ static void test_words(void **unused)
     check(t, "Lampes de chevet pour la chambre", "french", "lamp|chevet|chambr");
     check(t, "настольные лампы для дома", "russian", "настольн|ламп|дом");
     /* words of Chinese, Japanese and Thai, not single characters */
-    check(t, "我的手机壳", NULL, "我的|手机|壳");
+    check(t, "我的手机壳", NULL, "手机|壳");
+    /* what ICU cuts into characters: pairs, the last three together; not over particles, numbers'
+     * measures, blanks */
+    check(t, "阿迪达斯男鞋路由器", NULL, "阿迪|达斯|男鞋|路由器");
+    check(t, "专柜正品", NULL, "专柜|正品");
+    check(t, "包邮 吸顶灯,卫衣", NULL, "包邮|吸顶灯|卫衣");
+    check(t, "10片装,3袋包邮", NULL, "10|片|装|3|袋|包邮");
+    check(t, "鞋和包", NULL, "鞋|包");
+    check(t, "灯led灯", NULL, "灯|led|灯");
     check(t, "サーバーのノートパソコン", NULL, "サーバー|ノート|パソコン");
     check(t, "ภาษาไทยสวัสดี", NULL, "ภาษา|ไทย|สวัสดี");
     /* width, case, ligatures, marks written apart, what cannot be seen */
@@ -73,6 +81,9 @@ static void test_words(void **unused)
     check(t, "STRASSE straße", NULL, "strass|strass");
     /* numbers, joined and not; addresses; emoji and punctuation alone are nothing */
     check(t, "1.5m 3,000 3/4 50%", NULL, "1.5m|3,000|3|4|50");
+    /* a comma makes a number, or a list */
+    check(t, "1,234,567 0,75l 2,3,4 iphone4,4s", NULL, "1,234,567|0,75l|2|3|4|iphone4|4s");
+    check(t, "\xEF\xBC\x92，3，4号 1,234,56", NULL, "2|3|4|号|1|234|56");
     check(t, "🎈 party 🎉🎉 -- ___ ...", NULL, "parti");
     check(t, "don't o'clock", NULL, "don't|o'clock");
     /* right to left */
