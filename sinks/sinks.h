@@ -53,6 +53,8 @@ void kd_terminal_needs(const kd_terminal_options *o, const kd_needs *x, kd_buf *
 /* Appends s in at most `max` columns, safe for a terminal, cut with an ellipsis; returns the
  * columns used. */
 uint32_t kd_terminal_text(kd_buf *out, kd_str s, uint32_t max);
+/* Columns of a line: those asked for, at least 60. */
+uint32_t kd_terminal_width(const kd_terminal_options *o);
 /* Columns that n bytes of UTF-8 take on a terminal. */
 uint32_t kd_terminal_columns(const char *p, size_t n);
 

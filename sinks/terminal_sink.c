@@ -99,7 +99,7 @@ static void pad(kd_buf *out, uint32_t used, uint32_t width)
         kd_buf_addc(out, ' ');
 }
 
-static uint32_t width_of(const kd_terminal_options *o)
+uint32_t kd_terminal_width(const kd_terminal_options *o)
 {
     uint32_t width = o->width == 0 ? DEFAULT_WIDTH : o->width;
     return width < 60 ? 60 : width;
@@ -108,8 +108,14 @@ static uint32_t width_of(const kd_terminal_options *o)
 void kd_terminal_heading(const kd_terminal_options *o, kd_buf *out)
 {
     const char *on = o->colour ? "\x1b[1m" : "", *off = o->colour ? "\x1b[0m" : "";
-    kd_buf_addf(out, "%s%-*s  %-*s  %s%s\n", on, TIME_WIDTH, "UTC", SHOPPER_WIDTH, "shopper",
-                "recommended, with scores (~ from popularity)", off);
+    bool is_chinese = o->language == KD_WHY_CHINESE;
+    kd_buf_addf(out, "%s%-*s  ", on, TIME_WIDTH, "UTC");
+    pad(out, kd_terminal_text(out, kd_str_of(is_chinese ? "顾客" : "shopper"), SHOPPER_WIDTH),
+        SHOPPER_WIDTH);
+    kd_buf_addf(out, "  %s%s\n",
+                is_chinese ? "推荐商品及得分（~ 表示按热门程度补足）"
+                           : "recommended, with scores (~ from popularity)",
+                off);
 }
 
 void kd_terminal_row(const kd_terminal_options *o, const kd_update *u, kd_buf *out)
@@ -122,7 +128,7 @@ void kd_terminal_row(const kd_terminal_options *o, const kd_update *u, kd_buf *o
     pad(out, kd_terminal_text(out, u->shopper_id, SHOPPER_WIDTH), SHOPPER_WIDTH);
     uint32_t n = o->items == 0 ? DEFAULT_ITEMS : o->items;
     n = n < u->n_items ? n : u->n_items;
-    uint32_t room = width_of(o) - TIME_WIDTH - SHOPPER_WIDTH - 2;
+    uint32_t room = kd_terminal_width(o) - TIME_WIDTH - SHOPPER_WIDTH - 2;
     uint32_t each = n == 0 ? room : room / n;
     for (uint32_t k = 0; k < n; k++) {
         const kd_item *it = &u->items[k];
@@ -142,7 +148,8 @@ void kd_terminal_row(const kd_terminal_options *o, const kd_update *u, kd_buf *o
             pad(out, used, each);
     }
     if (n == 0)
-        kd_buf_adds(out, "  (nothing to recommend yet)");
+        kd_buf_adds(out, o->language == KD_WHY_CHINESE ? "  （暂无推荐）"
+                                                       : "  (nothing to recommend yet)");
     kd_buf_addc(out, '\n');
 }
 

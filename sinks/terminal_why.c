@@ -8,7 +8,47 @@
 #include "base/timefmt.h"
 #include "sinks/sinks.h"
 
-enum { NAME_WIDTH = 40, TERM_WIDTH = 20, MOST_TERMS = 5, MOST_OTHERS = 3 };
+enum { MARK = 2, NAME_WIDTH = 40, TERM_WIDTH = 20, MOST_TERMS = 5, MOST_OTHERS = 3, INDENT = 8 };
+
+/* -- lines of many pieces: one that would pass the width begins on the next ----------------------
+ */
+
+typedef struct lines {
+    kd_buf *out;
+    kd_buf piece;
+    uint32_t width, at; /* at: columns of the line so far */
+} lines;
+
+static lines lines_of(const kd_terminal_options *o, kd_buf *out, size_t from)
+{
+    return (lines){.out = out,
+                   .width = kd_terminal_width(o),
+                   .at = kd_terminal_columns(out->p + from, out->n - from)};
+}
+
+/* Puts the piece out, after what stands between it and the one before, which stays at the end of
+ * the line: MARK columns are kept for it. */
+static void put(lines *l, const char *between)
+{
+    uint32_t mark = kd_terminal_columns(between, strlen(between));
+    uint32_t columns = kd_terminal_columns(l->piece.p, l->piece.n);
+    size_t n = strlen(between);
+    if (l->at > INDENT && l->at + mark + columns + MARK > l->width) {
+        while (n > 0 && between[n - 1] == ' ')
+            n--;
+        kd_buf_add(l->out, between, n);
+        kd_buf_addf(l->out, "\n%*s", INDENT, "");
+        l->at = INDENT + columns;
+    } else {
+        kd_buf_add(l->out, between, n);
+        l->at += mark + columns;
+    }
+    kd_buf_add(l->out, l->piece.p, l->piece.n);
+    kd_buf_clear(&l->piece);
+}
+
+/* -- reasons ------------------------------------------------------------------------------------
+ */
 
 /* %s is what the reason names, %d its number; [0] where it is one. Kinds that are not here show by
  * their names, so that a newer writer's reasons are not lost. */
@@ -22,20 +62,19 @@ static const sentence sentences[] = {
     {"similar-shoppers",
      true,
      {{"%d shopper who has %s like you has it", "%d shoppers who have %s like you have it"},
-      {"%d 位和您一样选了 %s 的顾客也选了它", "%d 位和您一样选了 %s 的顾客也选了它"}}},
+      {"%d 位和您一样选了%s的顾客也选了它", "%d 位和您一样选了%s的顾客也选了它"}}},
     {"similar-shoppers",
      false,
      {{"%d shopper similar to you has it", "%d shoppers similar to you have it"},
-      {"%d 位与您相似的顾客选了它", "%d 位与您相似的顾客选了它"}}},
+      {"%d 位与您喜好相近的顾客选了它", "%d 位与您喜好相近的顾客选了它"}}},
     {"together",
      true,
      {{"%d shopper took it together with your %s", "%d shoppers took it together with your %s"},
-      {"%d 位顾客把它和您选的 %s 一起选购", "%d 位顾客把它和您选的 %s 一起选购"}}},
+      {"%d 位顾客把它和您选过的%s一起选购", "%d 位顾客把它和您选过的%s一起选购"}}},
     {"your-item",
      true,
-     {{"it resembles your %s", "it resembles your %s"},
-      {"它与您选的 %s 相似", "它与您选的 %s 相似"}}},
-    {"matched-terms", true, {{"both say %s", "both say %s"}, {"共同的词：%s", "共同的词：%s"}}},
+     {{"it resembles your %s", "it resembles your %s"}, {"与您选过的%s相似", "与您选过的%s相似"}}},
+    {"matched-terms", true, {{"both say %s", "both say %s"}, {"都提到%s", "都提到%s"}}},
     {"popular",
      false,
      {{"%d shopper has it", "%d shoppers have it"},
@@ -56,17 +95,20 @@ static kd_str title_of(const kd_terminal_options *o, kd_str id)
     return title.p == NULL || title.n == 0 ? id : title;
 }
 
+/* In Chinese in quotes, since no blanks set a title off. */
 static void add_names(const kd_terminal_options *o, const kd_why *why, kd_buf *out)
 {
     bool is_terms = strcmp(why->kind, "matched-terms") == 0;
-    const char *comma = o->language == KD_WHY_CHINESE ? "、" : ", ";
+    bool is_chinese = o->language == KD_WHY_CHINESE;
     for (uint32_t k = 0; k < why->n_ids; k++) {
         if (k > 0)
-            kd_buf_adds(out, comma);
+            kd_buf_adds(out, is_chinese ? "、" : ", ");
+        kd_buf_adds(out, is_chinese ? "“" : "");
         if (is_terms)
             kd_terminal_text(out, why->ids[k], TERM_WIDTH);
         else
             kd_terminal_text(out, title_of(o, why->ids[k]), NAME_WIDTH);
+        kd_buf_adds(out, is_chinese ? "”" : "");
     }
 }
 
@@ -90,24 +132,40 @@ static void add_sentence(const kd_terminal_options *o, const kd_why *why, kd_buf
     }
 }
 
+/* Without reasons there are the parts. A list that was filled says no more than that. */
+static void add_part(const kd_terminal_options *o, const kd_item *it, uint32_t p, kd_buf *out)
+{
+    static const char *const names[][2] = {
+        {"usercf", "相似顾客"},     {"together", "搭配选购"}, {"content", "内容相似"},
+        {"popularity", "热门程度"}, {"rule", "运营规则"},     {"diversity", "多样性"},
+    };
+    const char *name = it->parts[p].name;
+    for (size_t k = 0; k < sizeof names / sizeof *names && o->language == KD_WHY_CHINESE; k++)
+        if (strcmp(it->parts[p].name, names[k][0]) == 0)
+            name = names[k][1];
+    kd_buf_addf(out, "%s %.3g", name, it->parts[p].value);
+}
+
 void kd_terminal_why(const kd_terminal_options *o, const kd_update *u, kd_buf *out)
 {
     const char *between = o->language == KD_WHY_CHINESE ? "；" : "; ";
     const char *colon = o->language == KD_WHY_CHINESE ? "：" : ": ";
     for (uint32_t k = 0; k < u->n_items; k++) {
         const kd_item *it = &u->items[k];
+        const size_t from = out->n;
         kd_buf_addf(out, "    %2u. ", k + 1);
         kd_terminal_text(out, title_of(o, it->item_id), NAME_WIDTH);
-        kd_buf_adds(out, colon);
+        lines l = lines_of(o, out, from);
         for (uint32_t r = 0; r < it->n_reasons; r++) {
-            if (r > 0)
-                kd_buf_adds(out, between);
-            add_sentence(o, &it->reasons[r], out);
+            add_sentence(o, &it->reasons[r], &l.piece);
+            put(&l, r > 0 ? between : colon);
         }
-        for (uint32_t p = 0; it->n_reasons == 0 && p < it->n_parts; p++) /* no reasons: the parts */
-            kd_buf_addf(out, "%s%s %.3f", p > 0 ? between : "", it->parts[p].name,
-                        it->parts[p].value);
+        for (uint32_t p = 0; it->n_reasons == 0 && p < it->n_parts; p++) {
+            add_part(o, it, p, &l.piece);
+            put(&l, p > 0 ? between : colon);
+        }
         kd_buf_addc(out, '\n');
+        kd_buf_dispose(&l.piece);
     }
 }
 
@@ -124,7 +182,7 @@ static const struct {
      ", ",
      "; ",
      "looks for nothing that has a text",
-     " (from ",
+     "(from ",
      {" product)", " products)"}},
     {"在找：",
      {"", "类目：", "品牌："},
@@ -135,14 +193,20 @@ static const struct {
      {" 件商品）", " 件商品）"}},
 };
 
+/* One kind's entries; *first: nothing stands before them. */
 static void add_needs(const kd_terminal_options *o, int kind, const kd_need *list, uint32_t n,
-                      kd_buf *out)
+                      bool *first, lines *l)
 {
     uint32_t most = kind == 0 ? MOST_TERMS : MOST_OTHERS;
     for (uint32_t k = 0; k < n && k < most; k++) {
-        kd_buf_adds(out, k > 0 ? words[o->language].comma : words[o->language].kinds[kind]);
-        kd_terminal_text(out, list[k].name, NAME_WIDTH);
-        kd_buf_addf(out, " %.2f", list[k].weight);
+        if (k == 0)
+            kd_buf_adds(&l->piece, words[o->language].kinds[kind]);
+        kd_terminal_text(&l->piece, list[k].name, NAME_WIDTH);
+        kd_buf_addf(&l->piece, " %.2f", list[k].weight);
+        put(l, k > 0    ? words[o->language].comma
+               : *first ? words[o->language].begin
+                        : words[o->language].between);
+        *first = false;
     }
 }
 
@@ -151,6 +215,7 @@ void kd_terminal_needs(const kd_terminal_options *o, const kd_needs *x, kd_buf *
     enum { TIME_WIDTH = 11, SHOPPER_WIDTH = 24 };
     const kd_need *lists[] = {x->terms, x->categories, x->brands};
     const uint32_t n[] = {x->n_terms, x->n_categories, x->n_brands};
+    const size_t from = out->n;
     char time[32];
     bool is_first = true;
     kd_time_iso(x->time, time);
@@ -159,17 +224,16 @@ void kd_terminal_needs(const kd_terminal_options *o, const kd_needs *x, kd_buf *
     kd_buf_adds(out, "  ");
     kd_terminal_text(out, x->shopper_id, SHOPPER_WIDTH);
     kd_buf_addc(out, ' ');
-    for (int kind = 0; kind < 3; kind++) {
-        if (n[kind] == 0)
-            continue;
-        kd_buf_adds(out, is_first ? words[o->language].begin : words[o->language].between);
-        is_first = false;
-        add_needs(o, kind, lists[kind], n[kind], out);
-    }
-    if (is_first)
+    lines l = lines_of(o, out, from);
+    for (int kind = 0; kind < 3; kind++)
+        add_needs(o, kind, lists[kind], n[kind], &is_first, &l);
+    if (is_first) {
         kd_buf_adds(out, words[o->language].nothing);
-    else
-        kd_buf_addf(out, "%s%lld%s", words[o->language].from, (long long)x->products,
+    } else {
+        kd_buf_addf(&l.piece, "%s%lld%s", words[o->language].from, (long long)x->products,
                     words[o->language].products[x->products != 1]);
+        put(&l, o->language == KD_WHY_CHINESE ? "" : " ");
+    }
     kd_buf_addc(out, '\n');
+    kd_buf_dispose(&l.piece);
 }

@@ -237,7 +237,7 @@ static void test_why(void **unused)
     assert_int_equal(kd_update_decode(avro.p, avro.n, a, &back, NULL), KD_OK);
     assert_int_equal(back.items[0].n_reasons, items[0].n_reasons);
     assert_int_equal(back.items[1].n_reasons, 0);
-    kd_terminal_options o = {.has_why = true};
+    kd_terminal_options o = {.has_why = true, .width = 400};
     kd_terminal_why(&o, &back, &text);
     kd_buf_addc(&text, '\0');
     assert_string_equal(text.p, "     1. i1: 4 shoppers who have lamp [2J like you have it; "
@@ -245,13 +245,25 @@ static void test_why(void **unused)
                                 "1 shopper took it together with your lamp [2J; "
                                 "it resembles your lamp [2J; both say oak, \xE7\x81\xAF; "
                                 "87 shoppers have it; moon-phase\n"
-                                "     2. i2: content 0.500\n");
+                                "     2. i2: content 0.5\n");
     kd_buf_clear(&text);
     o.language = KD_WHY_CHINESE;
     kd_terminal_why(&o, &back, &text);
     kd_buf_addc(&text, '\0');
-    assert_non_null(strstr(text.p, "4 位和您一样选了 lamp [2J 的顾客也选了它；"));
-    assert_non_null(strstr(text.p, "共同的词：oak、\xE7\x81\xAF；共有 87 位顾客选了它"));
+    assert_non_null(strstr(text.p, "4 位和您一样选了“lamp [2J”的顾客也选了它；"));
+    assert_non_null(strstr(text.p, "都提到“oak”、“\xE7\x81\xAF”；共有 87 位顾客选了它"));
+    assert_non_null(strstr(text.p, "\n     2. i2：内容相似 0.5\n"));
+    for (int language = 0; language < 2; language++) /* of any width, none is wider */
+        for (o.width = 60; o.width <= 200; o.width += 10) {
+            kd_buf_clear(&text);
+            o.language = (kd_why_language)language;
+            kd_terminal_why(&o, &back, &text);
+            for (size_t at = 0, n; at < text.n; at += n + 1) {
+                n = (size_t)((char *)memchr(text.p + at, '\n', text.n - at) - (text.p + at));
+                if (kd_terminal_columns(text.p + at, n) > o.width)
+                    fail_msg("of %u columns: %.*s", o.width, (int)n, text.p + at);
+            }
+        }
     kd_buf_dispose(&avro);
     kd_buf_dispose(&text);
     kd_arena_free(a);
@@ -282,7 +294,7 @@ static void test_needs(void **unused)
     kd_buf_addc(&text, '\0');
     assert_string_equal(text.p,
                         "11-14 22:13  ann looks for lamp [2J 0.50, oak 0.25, c 0.00, d 0.00, "
-                        "e 0.00; category home > lamps 0.40; brand acme 0.20 (from 2 "
+                        "e 0.00;\n        category home > lamps 0.40; brand acme 0.20 (from 2 "
                         "products)\n");
     kd_buf_clear(&text);
     o.language = KD_WHY_CHINESE;
