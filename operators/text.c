@@ -368,6 +368,17 @@ static void add_run(kd_text *t, const UChar *w, int32_t n, double weight, bool *
     }
 }
 
+static bool is_chinese(UChar c)
+{
+    return c >= 0x3400 && c <= 0x9FFF;
+}
+
+/* The letter that a run begins with: t恤, u盘. Behind the text is a 0. */
+static bool is_letter(const UChar *w, int32_t n)
+{
+    return n == 1 && w[0] >= 'a' && w[0] <= 'z' && is_chinese(w[1]);
+}
+
 /* A character that may be part of a run: not a particle, and not the measure of a number ("10 片").
  */
 static bool is_lone(kd_text *t, const UChar *w, int32_t n, bool is_measure)
@@ -375,7 +386,7 @@ static bool is_lone(kd_text *t, const UChar *w, int32_t n, bool is_measure)
     char word[4];
     int32_t bytes = 0;
     UErrorCode e = U_ZERO_ERROR;
-    if (n != 1 || is_measure || w[0] < 0x3400 || w[0] > 0x9FFF)
+    if (n != 1 || is_measure || !is_chinese(w[0]))
         return false;
     u_strToUTF8(word, (int32_t)sizeof word, &bytes, w, 1, &e);
     kd_str s = {word, (uint32_t)bytes};
@@ -395,7 +406,12 @@ static kd_rc add_wide(kd_text *t, const char *p, uint32_t n, double weight, kd_e
     int32_t from = ubrk_first(t->words), to, run = from; /* of lone characters, up to `from` */
     for (; t->n_pieces < t->opt.max_tokens && (to = ubrk_next(t->words)) != UBRK_DONE; from = to) {
         const UChar *w = t->folded + from;
-        if (is_lone(t, w, to - from, from > 0 && u_isdigit(w[-1])))
+        bool begins = is_letter(w, to - from);
+        if (begins) {
+            add_run(t, t->folded + run, from - run, weight, &is_first);
+            run = from;
+        }
+        if (begins || is_lone(t, w, to - from, from > 0 && u_isdigit(w[-1])))
             continue;
         add_run(t, t->folded + run, from - run, weight, &is_first);
         run = to;

@@ -73,6 +73,7 @@ static void test_words(void **unused)
     check(t, "10片装,3袋包邮", NULL, "10|片|装|3|袋|包邮");
     check(t, "鞋和包", NULL, "鞋|包");
     check(t, "灯led灯", NULL, "灯|led|灯");
+    check(t, "男t恤 U盘,t", NULL, "男|t恤|u盘|t");
     check(t, "サーバーのノートパソコン", NULL, "サーバー|ノート|パソコン");
     check(t, "ภาษาไทยสวัสดี", NULL, "ภาษา|ไทย|สวัสดี");
     /* width, case, ligatures, marks written apart, what cannot be seen */
