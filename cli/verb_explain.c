@@ -8,7 +8,9 @@
 #include "cli/files.h"
 #include "consumers/kafka_range_source.h"
 #include "operators/explain.h"
+#include "operators/state.h"
 #include "schemas/json.h"
+#include "sinks/sinks.h"
 #include "topology/as_of.h"
 #include "topology/live.h"
 #include "topology/restore.h"
@@ -59,6 +61,25 @@ static void add_str(kd_buf *b, kd_str s)
     kd_buf_add(b, s.p, s.n);
 }
 
+enum { PAGE = 100, MORE = 15 }; /* columns of a line, and of " and 12345 more" */
+
+static uint32_t columns_from(const kd_buf *b, size_t line)
+{
+    return kd_terminal_columns(b->p + line, b->n - line);
+}
+
+/* The product's title, as far as the line that began at `line` has room; false: there is none. */
+static bool add_title(explaining *x, kd_str item_id, size_t line)
+{
+    kd_str title = kd_state_title(kd_recommender_state(x->rec), item_id);
+    uint32_t at = columns_from(&x->out, line);
+    if (title.p == NULL || title.n == 0 || at + 12 > PAGE)
+        return false;
+    kd_buf_adds(&x->out, "  ");
+    kd_terminal_text(&x->out, title, PAGE - 2 - at);
+    return true;
+}
+
 static void text_head(explaining *x)
 {
     char at[32], then[32];
@@ -92,9 +113,13 @@ static void text_own(explaining *x)
     for (uint32_t k = 0; k < x->e.n_own; k++) {
         const kd_own *own = &x->e.own[k];
         char then[32];
+        size_t line = b->n;
         kd_buf_addf(b, "  %-9s %s  ", kd_action_name(own->action), iso(own->time, then));
         add_str(b, own->item_id);
-        kd_buf_addf(b, "  (%u shoppers%s)\n", own->shoppers, own->is_bought ? ", bought" : "");
+        kd_buf_addf(b, "  (%u shopper%s%s)", own->shoppers, own->shoppers == 1 ? "" : "s",
+                    own->is_bought ? ", bought" : "");
+        (void)add_title(x, own->item_id, line);
+        kd_buf_addc(b, '\n');
     }
     if (x->e.n_sessions > 0)
         kd_buf_addf(b, "  joined with %u sessions of the shopper's\n", x->e.n_sessions);
@@ -107,6 +132,7 @@ static void text_voters(explaining *x)
     kd_buf_addf(b, "\n%u similar shoppers vote (%s)\n", x->e.n_voters, similarity);
     for (uint32_t t = 0; t < x->e.n_voters; t++) {
         const kd_voter *v = &x->e.voters[t];
+        const size_t line = b->n;
         kd_buf_addf(b, "  #%-4u %.4f  ", t + 1, v->similarity);
         if (x->has_names) {
             add_str(b, v->shopper_id);
@@ -114,38 +140,57 @@ static void text_voters(explaining *x)
         }
         kd_buf_addf(b, "shares %u of %u:", v->n_shared, v->n_items);
         for (uint32_t k = 0; k < v->n_shared; k++) {
+            kd_str id = x->e.own[v->shared[k]].item_id;
+            if (k > 0 && columns_from(b, line) + kd_terminal_columns(id.p, id.n) + MORE > PAGE) {
+                kd_buf_addf(b, " and %u more", v->n_shared - k);
+                break;
+            }
             kd_buf_addc(b, ' ');
-            add_str(b, x->e.own[v->shared[k]].item_id);
+            add_str(b, id);
         }
         kd_buf_addc(b, '\n');
     }
 }
 
+/* Who voted how much for one item, as many as have room. */
+static void text_votes(explaining *x, const kd_explained *why)
+{
+    kd_buf *b = &x->out;
+    const size_t line = b->n;
+    char vote[48];
+    kd_buf_addf(b, "      %u of them voted:", why->n_given);
+    for (uint32_t j = 0; j < why->n_given; j++) {
+        int n = snprintf(vote, sizeof vote, "%s #%u %.4g", j == 0 ? "" : ",",
+                         why->given[j].voter + 1, why->given[j].vote);
+        if (columns_from(b, line) + (uint32_t)n + MORE > PAGE) {
+            kd_buf_addf(b, " and %u more", why->n_given - j);
+            break;
+        }
+        kd_buf_adds(b, vote);
+    }
+    if (why->factor != 1.0)
+        kd_buf_addf(b, "\n      times %.4g for rarity", why->factor);
+    kd_buf_addc(b, '\n');
+}
+
 static void text_items(explaining *x)
 {
-    enum { SHOWN = 8 };
     kd_buf *b = &x->out;
     kd_buf_addf(b, "\nthe list: %u items\n", x->e.list.n_items);
     for (uint32_t k = 0; k < x->e.list.n_items; k++) {
         const kd_item *it = &x->e.list.items[k];
         const kd_explained *why = &x->e.items[k];
+        const size_t line = b->n;
         kd_buf_addf(b, "  %2u. ", k + 1);
         add_str(b, it->item_id);
+        if (add_title(x, it->item_id, line))
+            kd_buf_adds(b, "\n    ");
         kd_buf_addf(b, "  %.6g =", it->score);
         for (uint32_t p = 0; p < it->n_parts; p++)
             kd_buf_addf(b, "%s %s %.6g", p == 0 ? "" : " +", it->parts[p].name, it->parts[p].value);
         kd_buf_addc(b, '\n');
         if (why->n_given > 0)
-            kd_buf_addf(b, "      %u of them voted:", why->n_given);
-        for (uint32_t j = 0; j < why->n_given && j < SHOWN; j++)
-            kd_buf_addf(b, "%s #%u %.4g", j == 0 ? "" : ",", why->given[j].voter + 1,
-                        why->given[j].vote);
-        if (why->n_given > SHOWN)
-            kd_buf_addf(b, " and %u more", why->n_given - SHOWN);
-        if (why->n_given > 0 && why->factor != 1.0)
-            kd_buf_addf(b, "; times %.4g for rarity", why->factor);
-        if (why->n_given > 0)
-            kd_buf_addc(b, '\n');
+            text_votes(x, why);
     }
 }
 

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "cli/files.h"
 #include "consumers/sources.h"
+#include "operators/state.h"
 #include "sinks/sinks.h"
 #include "topology/snapshot.h"
 
@@ -19,7 +20,7 @@ static const char help[] =
     "others\n"
     "  --out FILE|-            updates as JSON lines (.jsonl, or - for standard output) or Avro "
     "(.avro)\n"
-    "  --table                 a readable table on standard output instead\n"
+    "  --table                 a readable table on standard output instead, with titles\n"
     "  --why                   with --table: why each item is listed (needs `blend`)\n"
     "  --lang en|zh            language of these sentences (default en)\n"
     "  --dead-letters FILE     bad records as JSON lines\n"
@@ -92,6 +93,12 @@ static kd_rc check_table(const kd_flag *flags, kd_err *err)
     return KD_OK;
 }
 
+static kd_str title_of(void *arg, kd_str item_id)
+{
+    const replay *x = arg;
+    return kd_state_title(kd_recommender_state(x->rec), item_id);
+}
+
 static kd_rc open_sinks(replay *x, const kd_flag *flags, kd_err *err)
 {
     kd_sink *list[7] = {NULL};
@@ -106,7 +113,9 @@ static kd_rc open_sinks(replay *x, const kd_flag *flags, kd_err *err)
         kd_terminal_options to = {.fd = STDOUT_FILENO,
                                   .width =
                                       columns == NULL ? 0 : (uint32_t)strtoul(columns, NULL, 10),
-                                  .colour = isatty(STDOUT_FILENO) == 1};
+                                  .colour = isatty(STDOUT_FILENO) == 1,
+                                  .title_of = title_of,
+                                  .title_arg = x};
         rc = kd_files_why(flags, &to, err);
         if (rc == KD_OK)
             rc = kd_terminal_sink_new(&to, &list[n++], err);

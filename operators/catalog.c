@@ -127,6 +127,17 @@ static void read_product(const char *p, size_t n, kd_product *out)
     }
 }
 
+kd_str kd_state_title(const kd_state *s, kd_str item_id)
+{
+    uint32_t i = kd_ids_find(&s->items, item_id, kd_ids_hash(item_id));
+    if (i == KD_NO_SLOT || s->item[i].catalog == 0)
+        return KD_STR_NULL;
+    const entry_head *h = head_of(s, i);
+    cut c = {(const char *)(h + 1),
+             (const char *)(h + 1) + (h->n < KEEP_BYTES ? h->n : KEEP_BYTES)};
+    return take_str(&c);
+}
+
 static kd_rc set_content(kd_state *s, uint32_t i, const char *p, size_t n, bool is_removed,
                          bool is_hidden, kd_err *err)
 {

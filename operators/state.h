@@ -115,6 +115,8 @@ KD_CHECK kd_rc kd_state_forget(kd_state *s, kd_str shopper, kd_ms time, kd_ms ts
 
 /* Time of the newest version of a product that is in the catalogue. */
 kd_ms kd_state_catalog_time(const kd_state *s, uint32_t item);
+/* The newest title of a product; null if there is none. Borrowed until the next apply. */
+kd_str kd_state_title(const kd_state *s, kd_str item_id);
 /* Last writer by (time, canonical bytes). out->refused: an older version. */
 KD_CHECK kd_rc kd_state_catalog(kd_state *s, const kd_record *rec, kd_applied *out, kd_err *err);
 

@@ -79,6 +79,44 @@ def test_the_report_of_a_backtest_fits():
     assert re.match(r"neighbours=1(  [a-z]+ [0-9.]+%)*  usercf [0-9.]+%", parts), parts
 
 
+def chinese_shop():
+    titles = ["纯棉长袖童装春夏新款", "实木茶几组合 现代简约", "阿迪达斯男鞋跑步鞋", "路由器千兆无线", "儿童益智积木100粒", "亚麻抱枕靠垫",
+              "不锈钢保温杯500ml", "专柜正品洗面奶", "t恤男短袖", "吸顶灯led客厅卧室 现代简约"]
+    dice = random.Random(8)
+    products = [json.dumps({"type": "CatalogItem", "item_id": f"p{k}", "title": t + f" {k}号款", "description": None, "category": None,
+                            "brand": None, "price": 9.5, "tags": [], "available": True, "time": 1700000000000, "removed": False})
+                for k, t in enumerate(titles * 3)]
+    events = [browse(f"顾客{dice.randrange(20)}", f"p{dice.randrange(30)}", 1700000000000 + k * 1000) for k in range(1, 300)]
+    return path("chinese.jsonl", "\n".join(products + events) + "\n")
+
+
+def test_chinese_lists_read_as_chinese():
+    shop, needs = chinese_shop(), path("needs.jsonl")
+    options = ["--set", "content=on", "--set", "blend=on"]
+    said = replay("--in", shop, "--table", "--why", "--lang", "zh", "--needs", needs, *options)[0].stdout
+    fits(said)
+    assert said.startswith("UTC          顾客        推荐商品及得分"), said[:100]
+    assert re.search(r"\d+ 位和您一样选了“[^”]+款”的顾客也选了它", said) and "共有 " in said, said[-500:]
+    assert "都提到“现代”、“简约”" in said or "都提到“简约”、“现代”" in said, said[-2000:]
+    assert "p3" not in said, "an id is shown where there is a title"
+    for line in said.splitlines():  # rows are aligned: the first item begins in the same column
+        if re.match(r"\d\d-\d\d \d\d:\d\d ", line) and "号款" in line:
+            start = re.match(r".{11}  顾客\d+ +", line).group(0)
+            assert columns(start) == 25, line
+    terms = {t["name"] for line in open(needs) for t in json.loads(line)["terms"]}
+    assert {"茶几", "吸顶灯", "长袖", "男鞋", "t恤"} <= terms and not any(t.isdigit() for t in terms), terms
+
+
+def test_explain_shows_titles_and_fits():
+    options = ["--set", "content=on", "--set", "blend=on", "--set", "usercf.idf.score=1"]
+    said = kindred("explain", "--shopper", "顾客1", "--at", "2023-12-01", "--in", chinese_shop(), *options).stdout
+    fits(said)
+    assert re.search(r"^  VIEW +\S+  p\d+  \(\d+ shoppers?\)  \S.*号款$", said, re.M), said
+    assert re.search(r"^   1\. p\d+  \S.*号款\n      [0-9.]+ = usercf [0-9.]+", said, re.M), said
+    assert re.search(r"^      \d+ of them voted: #.* and \d+ more$", said, re.M), said
+    assert re.search(r"^      times [0-9.]+ for rarity$", said, re.M), said
+
+
 def test_secrets_are_said_to_be_hidden():
     file = path("secret.yaml", "privacy.key: 0123456789abcdef0\nkafka:\n  sasl.password: hunter2\n  client.id: me\n")
     shown = kindred("config", "--yaml", "-c", file)
