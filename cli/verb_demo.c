@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "cli/titles.h"
 #include "cli/cli.h"
 #include "consumers/kafka_admin.h"
 #include "consumers/kafka_tail.h"
@@ -52,10 +53,8 @@ typedef struct demo {
     kd_run_options run_options;
     kd_err produce_err, run_err;
     kd_rc produce_rc, run_rc;
-    due *due;       /* [TABLE] */
-    kd_str *titles; /* [items] in arena; item-<n>'s place is by hash */
-    uint64_t *title_hash;
-    size_t n_titles, cap_titles;
+    due *due; /* [TABLE] */
+    kd_titles *titles;
     _Atomic int64_t n_produced;
     _Atomic bool is_produced, is_ready;
     _Atomic int stop;
@@ -83,34 +82,6 @@ static kd_rc make_source(const demo *d, bool has_catalog, kd_source **out, kd_er
         o.tastes = (int)o.items;
     o.has_catalog = has_catalog;
     return kd_generator_new(&o, out, err);
-}
-
-static void note_title(demo *d, const kd_record *r)
-{
-    if (d->n_titles >= d->cap_titles || r->title.p == NULL)
-        return;
-    kd_str title;
-    if (kd_arena_str(d->arena, r->title, &title, NULL) != KD_OK)
-        return;
-    size_t at = kd_hash64(r->item_id.p, r->item_id.n, 0) % (d->cap_titles * 2);
-    while (d->title_hash[at] != 0)
-        at = (at + 1) % (d->cap_titles * 2);
-    d->title_hash[at] = kd_hash64(r->item_id.p, r->item_id.n, 1) | 1;
-    d->titles[at] = title;
-    d->n_titles++;
-}
-
-static kd_str title_of(void *arg, kd_str item)
-{
-    const demo *d = arg;
-    uint64_t want = kd_hash64(item.p, item.n, 1) | 1;
-    size_t at = kd_hash64(item.p, item.n, 0) % (d->cap_titles * 2);
-    while (d->title_hash[at] != 0) {
-        if (d->title_hash[at] == want)
-            return d->titles[at];
-        at = (at + 1) % (d->cap_titles * 2);
-    }
-    return KD_STR_NULL;
 }
 
 static void note_due(demo *d, kd_str event_id, int64_t us)
@@ -228,8 +199,8 @@ static kd_terminal_options table(demo *d)
     return (kd_terminal_options){.fd = STDOUT_FILENO,
                                  .width = width,
                                  .colour = d->is_terminal,
-                                 .title_of = title_of,
-                                 .title_arg = d};
+                                 .title_of = kd_titles_of,
+                                 .title_arg = d->titles};
 }
 
 static void show(demo *d, const kd_update *u)
@@ -342,15 +313,11 @@ static kd_rc read_titles(demo *d, kd_err *err)
 {
     kd_source *s = NULL;
     kd_record r;
-    d->cap_titles = (size_t)d->items;
-    d->titles = kd_arena_calloc(d->arena, d->cap_titles * 2 + 1, sizeof *d->titles);
-    d->title_hash = kd_arena_calloc(d->arena, d->cap_titles * 2 + 1, sizeof *d->title_hash);
-    if (d->titles == NULL || d->title_hash == NULL)
-        return kd_fail(err, KD_ENOMEM, "no memory for titles");
+    KD_TRY(kd_titles_new(&d->titles, err));
     KD_TRY(make_source(d, true, &s, err));
     kd_rc rc = s->kind->start(s, err);
     while (rc == KD_OK && (rc = s->kind->next(s, &r, err)) == KD_OK && r.type == KD_CATALOG) {
-        note_title(d, &r);
+        rc = kd_titles_set(d->titles, r.item_id, r.title, err);
         s->kind->release(s);
     }
     s->kind->close(s);
@@ -480,6 +447,7 @@ static int verb_demo(const kd_verb *verb, int argc, char **argv, kd_err *err)
     kd_mock_cluster_free(d.cluster);
     free(d.due);
     free(d.latency_ms);
+    kd_titles_free(d.titles);
     kd_common_dispose(&d.common);
     kd_arena_free(d.arena);
     return d.stop != 0 && rc == KD_OK ? KD_EXIT_INTERRUPTED : (int)kd_exit_of(rc);

@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "cli/files.h"
+#include "cli/titles.h"
 #include "consumers/kafka_diagnose.h"
 #include "consumers/kafka_tail.h"
 #include "schemas/json.h"
@@ -19,6 +20,9 @@ static const char help[] =
     "  --why                   below each list, why its items are there (needs `blend` with "
     "reasons)\n"
     "  --lang en|zh            language of these sentences (default en)\n"
+    "  --titles                titles instead of ids, from the topic of topics.catalog, which is "
+    "read\n"
+    "                          from its start\n"
     "  --from beginning|end    (default end)\n"
     "  --max N                 stop after N messages\n"
     "  --until-end             stop at the end that the topic had at the start\n\n"
@@ -31,6 +35,8 @@ typedef struct tail {
     kd_codec *codec;
     kd_buf line, value;
     kd_terminal_options table;
+    kd_titles *titles; /* NULL: ids are shown */
+    kd_tail *catalog;  /* where they come from */
     bool is_json, has_heading;
     int64_t n, max;
     kd_rc rc; /* of the codec: the registry is away */
@@ -80,6 +86,50 @@ static bool print_row(tail *t, const kd_tail_message *m, const char *name)
     return true;
 }
 
+/* -- titles --------------------------------------------------------------------------------------
+ */
+
+static void note_title(void *arg, const kd_tail_message *m)
+{
+    tail *t = arg;
+    kd_err err = {0};
+    kd_record r;
+    kd_record_init(&r, KD_CATALOG);
+    r.ts = m->ts;
+    kd_rc rc = kd_codec_decode(t->codec, KD_CATALOG, m->key, m->key_len, m->value, m->value_len, &r,
+                               t->arena, &err);
+    if (rc == KD_OK)
+        rc = kd_titles_set(t->titles, r.item_id, r.removed ? KD_STR_NULL : r.title, &err);
+    if (rc != KD_OK && rc != KD_EDATA) /* a bad record is for those who run the shop */
+        fprintf(stderr, "kindred: %s\n", err.msg);
+    kd_arena_reset(t->arena);
+}
+
+/* Reads the catalogue to the end that it has now; later ones come in as they are produced. */
+static kd_rc open_titles(tail *t, kd_err *err)
+{
+    const kd_config *c = &t->common.config;
+    kd_tail_options o = {.topic = kd_opt_str(&c->values, "topics.catalog"),
+                         .properties = c->kafka,
+                         .n_properties = c->n_kafka,
+                         .from_beginning = true};
+    const volatile int *stop = kd_stop_on_signals();
+    KD_TRY(kd_titles_new(&t->titles, err));
+    KD_TRY(kd_tail_new(&o, &t->catalog, err));
+    t->table.title_of = kd_titles_of;
+    t->table.title_arg = t->titles;
+    kd_rc rc = KD_OK;
+    while (*stop == 0 && (rc == KD_OK || rc == KD_AGAIN))
+        rc = kd_tail_poll(t->catalog, 100, note_title, t, err);
+    return rc == KD_END || *stop != 0 ? KD_OK : rc;
+}
+
+static void more_titles(tail *t)
+{
+    while (t->catalog != NULL && kd_tail_poll(t->catalog, 0, note_title, t, NULL) == KD_OK)
+        continue;
+}
+
 static void each(void *arg, const kd_tail_message *m)
 {
     tail *t = arg;
@@ -125,13 +175,16 @@ static kd_rc read_topic(tail *t, const kd_flag *flags, const char *topic, kd_err
                 "kindred: waiting for what comes to %s from now on; --from beginning shows what "
                 "is there\n",
                 topic);
-    kd_rc rc = kd_tail_new(&o, &consumer, err);
+    kd_rc rc = kd_flag_given(flags, "titles") ? open_titles(t, err) : KD_OK;
+    if (rc == KD_OK)
+        rc = kd_tail_new(&o, &consumer, err);
     if (rc != KD_OK) {
         kd_kafka_diagnose(c->kafka, c->n_kafka, err);
         return rc;
     }
     const volatile int *stop = kd_stop_on_signals();
     while (*stop == 0 && (t->max < 0 || t->n < t->max)) {
+        more_titles(t);
         rc = kd_tail_poll(consumer, 100, each, t, err);
         fflush(stdout);
         if (rc == KD_END && until_end)
@@ -150,6 +203,7 @@ static int verb_tail(const kd_verb *verb, int argc, char **argv, kd_err *err)
                        {.name = "max", .has_value = true},
                        {.name = "until-end"},
                        {.name = "why"},
+                       {.name = "titles"},
                        {.name = "lang", .has_value = true},
                        {0}};
     tail t = {.arena = kd_arena_new(0), .max = -1};
@@ -164,8 +218,10 @@ static int verb_tail(const kd_verb *verb, int argc, char **argv, kd_err *err)
         /* What the words point to is argv's, and the arena is reset for each message. */
         const char *topic = n_rest == 1 ? rest[0] : NULL;
         t.is_json = kd_flag_given(flags, "json");
-        if (t.is_json && (kd_flag_given(flags, "why") || kd_flag_given(flags, "lang")))
-            rc = kd_fail(err, KD_ECONFIG, "--why and --lang are for sentences, not for --json");
+        if (t.is_json && (kd_flag_given(flags, "why") || kd_flag_given(flags, "lang") ||
+                          kd_flag_given(flags, "titles")))
+            rc = kd_fail(err, KD_ECONFIG,
+                         "--why, --lang and --titles are for people, not for --json");
         t.table = (kd_terminal_options){
             .fd = STDOUT_FILENO,
             .width = columns == NULL ? 0 : (uint32_t)strtoul(columns, NULL, 10),
@@ -184,6 +240,8 @@ static int verb_tail(const kd_verb *verb, int argc, char **argv, kd_err *err)
             rc = read_topic(&t, flags, topic, err);
         kd_arena_free(words);
     }
+    kd_tail_free(t.catalog);
+    kd_titles_free(t.titles);
     kd_codec_free(t.codec);
     kd_buf_dispose(&t.line);
     kd_buf_dispose(&t.value);

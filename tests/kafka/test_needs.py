@@ -90,6 +90,10 @@ def test_published_when_they_change(world):
     for weights in ([w for _, w in second[2][kind]] for kind in ("terms", "categories", "brands")):
         assert weights == sorted(weights, reverse=True) and 0 < weights[-1] <= weights[0] <= 1, second
     assert len(shop.needs("bob")) == 1 and shop.needs("eve") == []
+    tail = ["tail", world.topic("recommendations"), "--until-end", "-c", world.config(**shop.options)]
+    by_id, by_title = kindred(*tail).stdout, kindred(*tail, "--titles").stdout
+    assert "  desk " in by_id and "steel desk" not in by_id, by_id
+    assert "  steel desk " in by_title and "  desk " not in by_title, by_title
 
 
 def test_forgetting_leaves_a_null_and_what_comes_later_is_news(world):
