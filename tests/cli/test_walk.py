@@ -4,8 +4,12 @@ says what would be right, and nothing that was asked for is left out in silence.
 
 import json
 import os
+import pathlib
 import random
 import re
+import shutil
+import subprocess
+import tempfile
 import unicodedata
 
 import test_cli
@@ -77,6 +81,34 @@ def test_the_report_of_a_backtest_fits():
     assert len(rows) == 2, few
     parts = blended.split("parts of the listed items\n")[1]
     assert re.match(r"neighbours=1(  [a-z]+ [0-9.]+%)*  usercf [0-9.]+%", parts), parts
+
+
+def test_the_readme_can_be_followed():
+    """What it does with files, line by line, on a smaller shop and with fewer trials."""
+    root = pathlib.Path(__file__).resolve().parents[2]
+    blocks = re.findall(r"```sh\n(.*?)```", (root / "README.md").read_text(), re.S)
+    lines = [line for block in blocks for line in block.splitlines() if re.match(r"kindred|echo", line)]
+    folder, done = tempfile.mkdtemp(prefix="kindred-walk-"), []
+    os.symlink(os.path.abspath(test_cli.BIN), f"{folder}/kindred")
+    smaller = {"generate": " --quiet --events 6000 ", "tune": " --trials 2 --quiet ", "backtest": " --resamples 100 --quiet ",
+               "replay": " --quiet ", "explain": " ", "evaluate": " ", "recommend": " "}
+    for line in lines:
+        line = line.split("  #")[0]
+        verb = line.split()[1] if line.startswith("kindred") else None
+        if "my.yaml" in line or "online_retail" in line or "now.yaml" in line or verb == "state" or "shop.jsonl" in line:
+            continue  # need brokers, or data that are not here
+        if verb is not None:
+            line = line.replace(f"kindred {verb} ", f"kindred {verb}{smaller[verb]}")
+        ran = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, timeout=300,
+                             env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"})
+        assert ran.returncode == 0, (line, ran.stderr[-1000:])
+        if verb in ("backtest", "explain", "evaluate") or "--table" in line:
+            assert len(ran.stdout) > 300, (line, ran.stdout)
+            fits(ran.stdout)
+        done.append(verb)
+    assert {"generate", "replay", "backtest", "explain", "recommend", "evaluate", "tune"} <= set(done), done
+    assert "usercf.neighbours" in open(f"{folder}/found.yaml").read() and os.path.getsize(f"{folder}/report.html") > 10000
+    shutil.rmtree(folder)
 
 
 def chinese_shop():
