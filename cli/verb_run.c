@@ -68,7 +68,8 @@ static kd_rc run(kd_common *common, const kd_flag *flags, kd_err *err)
     kd_live x;
     KD_TRY(kd_live_open(&x, &common->config, &o, err));
     kd_rc rc = kd_live_run(&x, &o, kd_stop_on_signals(), err);
-    print_end(&x, kd_flag_given(flags, "stats"));
+    if (rc != KD_ECONFIG || kd_pipeline_counts(x.pipeline)->records > 0) /* else it never began */
+        print_end(&x, kd_flag_given(flags, "stats"));
     kd_live_close(&x);
     return rc;
 }

@@ -61,6 +61,8 @@ def test_a_missing_address_is_said():
                  ["explain", "--topics", "--shopper", "ann", "--at", "2024-01-01"], ["produce", "--in", EVENTS]):
         said = kindred(*verb, code=1).stderr
         assert "bootstrap.servers is not set" in said, (verb, said)
+    said = kindred("run", code=1).stderr
+    assert "bootstrap.servers is not set" in said and len(said.splitlines()) == 1, said
 
 
 def test_the_report_of_a_backtest_fits():
