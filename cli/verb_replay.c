@@ -81,7 +81,7 @@ static kd_rc open_outputs(const kd_flag *flags, kd_sink **list, uint32_t *n, kd_
 }
 
 /* What goes with --table, and what does not. */
-static kd_rc check_table(const kd_flag *flags, kd_err *err)
+static kd_rc check_table(const kd_flag *flags, const kd_opt_values *v, kd_err *err)
 {
     const char *out = kd_flag_value(flags, "out");
     bool has_table = kd_flag_given(flags, "table");
@@ -90,6 +90,12 @@ static kd_rc check_table(const kd_flag *flags, kd_err *err)
     if (!has_table && (kd_flag_given(flags, "why") || kd_flag_given(flags, "lang")))
         return kd_fail(err, KD_ECONFIG, "--%s goes with --table, which is not given",
                        kd_flag_given(flags, "why") ? "why" : "lang");
+    if (kd_flag_given(flags, "why") &&
+        (kd_opt_int(v, "blend") == 0 || kd_opt_int(v, "recommend.reasons") == 0))
+        fputs(
+            "warning: --why: reasons come with blend: on and recommend.reasons: true; the parts of "
+            "scores are shown\n",
+            stderr);
     return KD_OK;
 }
 
@@ -105,7 +111,7 @@ static kd_rc open_sinks(replay *x, const kd_flag *flags, kd_err *err)
     uint32_t n = 0;
     const char *dead = kd_flag_value(flags, "dead-letters");
     const char *receipts = kd_flag_value(flags, "receipts");
-    KD_TRY(check_table(flags, err));
+    KD_TRY(check_table(flags, &x->common.config.values, err));
     kd_rc rc = kd_digest_sink_new(&list[n++], err);
     x->digest = list[0];
     if (rc == KD_OK && kd_flag_given(flags, "table")) {

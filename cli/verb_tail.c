@@ -149,7 +149,8 @@ static void each(void *arg, const kd_tail_message *m)
         fprintf(stderr, "kindred: %s\n", err.msg);
     bool is_row = !t->is_json && rc == KD_OK && m->value != NULL && print_row(t, m, name);
     if (!is_row && !t->is_json && rc == KD_OK && m->value == NULL)
-        kd_buf_addf(&t->line, "%.*s forgotten (null)\n", (int)m->key_len, (const char *)m->key);
+        kd_buf_addf(&t->line, "%.*s %s\n", (int)m->key_len, (const char *)m->key,
+                    t->table.language == KD_WHY_CHINESE ? "已被遗忘（null）" : "forgotten (null)");
     else if (!is_row)
         print_json(t, m, rc == KD_OK ? NULL : &err);
     fwrite(t->line.p, 1, t->line.n, stdout);

@@ -50,6 +50,8 @@ def test_what_does_not_go_together_is_refused():
                         (["--table", "--out", "-"], "both for standard output")):
         said = kindred("replay", "--in", EVENTS, *flags, code=1).stderr
         assert says in said, said
+    assert "reasons come with blend: on" in replay("--in", EVENTS, "--table", "--why")[0].stderr
+    assert "warning" not in replay("--in", EVENTS, "--table", "--why", "--set", "blend=on")[0].stderr
     said = kindred("tail", "x", "--json", "--why", "-X", "bootstrap.servers=127.0.0.1:1", code=1).stderr
     assert "not for --json" in said, said
     one, two = path("one.yaml", "workers: 1\n"), path("two.yaml", "workers: 2\n")
@@ -117,8 +119,9 @@ def chinese_shop():
     titles = ["纯棉长袖童装春夏新款", "实木茶几组合 现代简约", "阿迪达斯男鞋跑步鞋", "路由器千兆无线", "儿童益智积木100粒", "亚麻抱枕靠垫",
               "不锈钢保温杯500ml", "专柜正品洗面奶", "t恤男短袖", "吸顶灯led客厅卧室 现代简约"]
     dice = random.Random(8)
-    products = [json.dumps({"type": "CatalogItem", "item_id": f"p{k}", "title": t + f" {k}号款", "description": None, "category": None,
-                            "brand": None, "price": 9.5, "tags": [], "available": True, "time": 1700000000000, "removed": False})
+    products = [json.dumps({"type": "CatalogItem", "item_id": f"p{k}", "title": t + f" {k}号款", "description": None,
+                            "category": None, "brand": None, "price": 9.5, "tags": [], "available": True,
+                            "time": 1700000000000, "removed": False})
                 for k, t in enumerate(titles * 3)]
     events = [browse(f"顾客{dice.randrange(20)}", f"p{dice.randrange(30)}", 1700000000000 + k * 1000) for k in range(1, 300)]
     return path("chinese.jsonl", "\n".join(products + events) + "\n")

@@ -114,6 +114,7 @@ def test_forgetting_leaves_a_null_and_what_comes_later_is_news(world):
     table = kindred("tail", world.topic("needs"), "--until-end", "--lang", "zh", "-c",
                     world.config(**shop.options)).stdout
     assert "ann 在找：" in table and "品牌：acme 0." in table and "（依据 1 件商品）" in table, table
+    assert "ann 已被遗忘（null）" in table, table
     lines = kindred("tail", world.topic("needs"), "--until-end", "--json", "-c",
                     world.config(**shop.options)).stdout.splitlines()
     assert sorted(m["key"] for m in map(json.loads, lines)) == ["ann", "ann", "ann", "bob"], lines
