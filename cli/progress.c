@@ -13,6 +13,12 @@ void kd_progress_line_init(kd_progress_line *p, const char *done)
     *p = (kd_progress_line){.is_terminal = isatty(STDERR_FILENO) == 1, .done = done};
 }
 
+void kd_progress_notice(void *arg, const char *text)
+{
+    const kd_progress_line *line = arg;
+    fprintf(stderr, "%skindred: %s\n", line->has_line ? "\r\x1b[K" : "", text);
+}
+
 static void describe(const kd_progress_line *p, const kd_counts *c, const kd_progress *x,
                      int64_t elapsed_ms, char *out, size_t cap)
 {

@@ -42,7 +42,9 @@ typedef struct produce {
 static void bury(produce *x, const kd_dead_letter *d)
 {
     x->n_dead++;
-    x->dead_by_reason[d->reason]++;
+    if (x->dead_by_reason[d->reason]++ == 0)
+        fprintf(stderr, "kindred: dead letter (%s, the first of this reason): %s\n",
+                kd_reason_text(d->reason), d->message);
     if (x->dead == NULL)
         return;
     kd_out out = {.type = KD_OUT_DEAD_LETTER, .dead_letter = d};

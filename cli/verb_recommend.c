@@ -262,6 +262,7 @@ static kd_rc learn(recommend *x, const kd_flag *flags, kd_err *err)
     kd_pipeline_options po = kd_config_pipeline(v);
     po.workers = 1;
     po.is_silent = true;
+    po.on_notice = on_notice;
     KD_TRY(kd_pipeline_new(&po, x->source, x->rec, x->sink, &x->pipeline, err));
     KD_TRY(x->source->kind->start(x->source, err));
     KD_TRY(x->sink->kind->start(x->sink, err));

@@ -140,7 +140,7 @@ static kd_rc open_sinks(replay *x, const kd_flag *flags, kd_err *err)
     return rc;
 }
 
-static kd_rc open_all(replay *x, const kd_flag *flags, kd_err *err)
+static kd_rc open_all(replay *x, const kd_flag *flags, kd_progress_line *line, kd_err *err)
 {
     const kd_opt_values *v = &x->common.config.values;
     int64_t max_dead;
@@ -151,6 +151,8 @@ static kd_rc open_all(replay *x, const kd_flag *flags, kd_err *err)
     KD_TRY(kd_recommender_new(v, &x->rec, err));
     kd_pipeline_options po = kd_config_pipeline(v);
     po.max_dead_letters = max_dead;
+    po.on_notice = kd_progress_notice;
+    po.notice_arg = line;
     po.similar_count = 0;
     po.has_needs = kd_flag_value(flags, "needs") != NULL;
     if (po.has_needs && kd_opt_int(v, "content") == 0)
@@ -296,7 +298,7 @@ static int run_replay(replay *x, int argc, char **argv, kd_err *err)
     if (rc == KD_OK)
         rc = parse_speed(kd_flag_value(flags, "speed"), &o.speed, err);
     if (rc == KD_OK)
-        rc = open_all(x, flags, err);
+        rc = open_all(x, flags, &line, err);
     if (rc != KD_OK)
         return kd_exit_of(rc);
     int64_t start = kd_clock_mono_ms();

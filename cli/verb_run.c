@@ -11,12 +11,6 @@ static const char help[] =
     "  --quiet                 no progress\n"
     "  --stats                 what the state holds, at the end\n";
 
-static void on_notice(void *arg, const char *text)
-{
-    const kd_progress_line *line = arg;
-    fprintf(stderr, "%skindred: %s\n", line->has_line ? "\r\x1b[K" : "", text);
-}
-
 static void print_reasons(const kd_counts *c)
 {
     const char *before = "dead letters: ";
@@ -62,7 +56,7 @@ static kd_rc run(kd_common *common, const kd_flag *flags, kd_err *err)
         .handle_signals = true,
         .on_progress = kd_progress_show,
         .progress_arg = &line,
-        .on_notice = on_notice,
+        .on_notice = kd_progress_notice,
         .notice_arg = &line,
     };
     kd_live x;

@@ -389,14 +389,17 @@ static kd_rc apply(kd_pipeline *p, kd_err *err)
  * topic full of them should not fill the log. */
 static void say_first(const kd_pipeline *p, const kd_record *r, const kd_err *why)
 {
-    char text[sizeof why->msg + 400];
+    char text[sizeof why->msg + 400], place[300];
     if (p->opt.on_notice == NULL || p->counts.dead_by_reason[why->reason] != 1)
         return;
+    if (why->where[0] != '\0') /* a file's line */
+        snprintf(place, sizeof place, "%s", why->where);
+    else
+        snprintf(place, sizeof place, "%.250s[%d]@%lld", r->pos.topic, (int)r->pos.partition,
+                 (long long)r->pos.offset);
     snprintf(text, sizeof text,
-             "dead letter (%s, the first of this reason; the others are counted): %.250s[%d]@%lld: "
-             "%s",
-             kd_reason_text(why->reason), r->pos.topic, (int)r->pos.partition,
-             (long long)r->pos.offset, why->msg);
+             "dead letter (%s, the first of this reason; the others are counted): %s: %s",
+             kd_reason_text(why->reason), place, why->msg);
     p->opt.on_notice(p->opt.notice_arg, text);
 }
 

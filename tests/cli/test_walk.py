@@ -13,7 +13,7 @@ import tempfile
 import unicodedata
 
 import test_cli
-from test_cli import EVENTS, browse, kindred, path, replay
+from test_cli import EVENTS, START, browse, kindred, path, replay
 
 
 def columns(line):
@@ -56,6 +56,15 @@ def test_what_does_not_go_together_is_refused():
     assert "not for --json" in said, said
     one, two = path("one.yaml", "workers: 1\n"), path("two.yaml", "workers: 2\n")
     assert "-c is given 2 times" in kindred("config", "-c", one, "-c", two, code=1).stderr
+
+
+def test_the_first_bad_record_of_each_reason_is_shown():
+    bad = path("bad.jsonl", "\n".join([browse("u", "i", 1704067200), browse("u", "i", 1704067201), "not json", browse("u", "i", START),
+                                       browse("u", "i", 9999999999999)]) + "\n")
+    for command in (["replay", "--in", bad], ["recommend", "--in", bad, "--ask", path("none.jsonl", "")]):
+        said = [line for line in kindred(*command).stderr.splitlines() if "dead letter (" in line]
+        assert len(said) == 2 and f"{bad}:1: time 1970-01-20T17:21:07.200Z is before 2000-01-01; milliseconds" in said[0], said
+        assert f"{bad}:3: " in said[1] and "invalid token" in said[1], said
 
 
 def test_a_missing_address_is_said():
