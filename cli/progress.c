@@ -19,6 +19,20 @@ void kd_progress_notice(void *arg, const char *text)
     fprintf(stderr, "%skindred: %s\n", line->has_line ? "\r\x1b[K" : "", text);
 }
 
+/* What is behind, as far as that is known. How far others are with their partitions is not: an
+ * instance that died has them until the group takes notice. */
+static int describe_lag(const kd_progress *x, char *out, size_t cap)
+{
+    int n = x->silent_ms > 0 ? snprintf(out, cap, "  lag unknown, brokers silent for %lld s",
+                                        (long long)x->silent_ms / 1000)
+            : x->lag >= 0    ? snprintf(out, cap, "  lag %lld", (long long)x->lag)
+                             : 0;
+    if (x->answered < x->partitions && n >= 0 && (size_t)n < cap)
+        n += snprintf(out + n, cap - (size_t)n, "  answers %d of %d partitions", x->answered,
+                      x->partitions);
+    return n;
+}
+
 static void describe(const kd_progress_line *p, const kd_counts *c, const kd_progress *x,
                      int64_t elapsed_ms, char *out, size_t cap)
 {
@@ -28,8 +42,8 @@ static void describe(const kd_progress_line *p, const kd_counts *c, const kd_pro
                      (long long)rate, (long long)c->updates, p->done);
     if (c->dead_letters > 0 && n > 0 && (size_t)n < cap)
         n += snprintf(out + n, cap - (size_t)n, "  %lld dead letters", (long long)c->dead_letters);
-    if (x->lag >= 0 && n > 0 && (size_t)n < cap)
-        n += snprintf(out + n, cap - (size_t)n, "  lag %lld", (long long)x->lag);
+    if (n > 0 && (size_t)n < cap)
+        n += describe_lag(x, out + n, cap - (size_t)n);
     if (x->total_bytes > 0 && x->done_bytes > 0 && n > 0 && (size_t)n < cap) {
         double share = (double)x->done_bytes / (double)x->total_bytes;
         int64_t eta_s = (int64_t)((double)elapsed_ms * (1 - share) / share / 1000);

@@ -107,7 +107,7 @@ static kd_rc copy_all(produce *x, bool is_quiet, kd_err *err)
     line.is_quiet = is_quiet;
     int64_t start = kd_clock_mono_ms();
     kd_counts counts = {0};
-    kd_progress progress = {-1, -1, -1, -1};
+    kd_progress progress = KD_PROGRESS_UNKNOWN;
     kd_rc rc = KD_OK;
     for (int64_t n = 0; rc == KD_OK && *x->stop == 0; n++) {
         rc = one(x, err);

@@ -515,7 +515,10 @@ static void release(kd_source *s)
 static void progress(const kd_source *s, kd_progress *out)
 {
     const range_source *k = (const range_source *)s;
-    *out = (kd_progress){k->n_records, k->n_total - k->n_records, -1, -1};
+    *out = (kd_progress){.records = k->n_records,
+                         .lag = k->n_total - k->n_records,
+                         .done_bytes = -1,
+                         .total_bytes = -1};
 }
 
 static void close_part(part *p)

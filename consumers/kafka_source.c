@@ -12,6 +12,8 @@
 
 /* Of back-pressure; a short one is met by not asking for more. */
 enum { PAUSE_AFTER_MS = 2000, HEARTBEAT_MS = 200 };
+/* An answer that was on its way when the brokers went away is older than this. */
+enum { BACK_AFTER_MS = 2000 };
 /* A partition that has nothing in hand is looked for every so many records. */
 enum { TAKES = 64 };
 
@@ -46,6 +48,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
     (void)rk;
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !k->is_away) {
         k->is_away = true;
+        k->away_ms = kd_clock_mono_ms();
         kd_kafka_notice(k, "no broker can be reached (%s); trying again", reason);
     }
 }
@@ -347,6 +350,8 @@ static void serve(kd_source *s)
     advance(k);
     wake_member(k);
     kd_kafka_end_waits(k);
+    if (k->is_away && kd_kafka_pulse_heard_ms(k->pulse) > k->away_ms + BACK_AFTER_MS)
+        k->is_away = false;
     for (int i = 0; i < 64; i++) {
         rd_kafka_message_t *m = rd_kafka_consumer_poll(k->member, 0);
         if (m == NULL)
@@ -656,9 +661,14 @@ static void set_wake(kd_source *s, void (*wake)(void *), void *arg)
 static void progress(const kd_source *s, kd_progress *out)
 {
     const kafka_source *k = (const kafka_source *)s;
-    *out = (kd_progress){k->n_records, 0, -1, -1};
-    for (int i = 0; i < k->n_parts; i++)
+    *out = (kd_progress){
+        .records = k->n_records, .done_bytes = -1, .total_bytes = -1, .partitions = k->n_parts};
+    for (int i = 0; i < k->n_parts; i++) {
         out->lag += behind(k, &k->parts[i]);
+        out->answered += k->parts[i].is_owned ? 1 : 0;
+    }
+    if (k->n_parts > 0)
+        out->silent_ms = kd_kafka_pulse_beat(k->pulse, k->member, k->topic[k->parts[0].type]);
 }
 
 bool kd_kafka_source_is_member(const kd_source *s)
@@ -678,6 +688,7 @@ static void close_source(kd_source *s)
     k->revoke = NULL; /* whoever runs this has given everything up */
     if (k->mark_group != NULL)
         rd_kafka_mem_free(k->member, k->mark_group);
+    kd_kafka_pulse_free(k->pulse);
     if (k->queue != NULL)
         rd_kafka_queue_destroy(k->queue);
     if (k->member_queue != NULL)
@@ -757,6 +768,11 @@ kd_rc kd_kafka_source_new(const kd_kafka_source_options *o, kd_source **out, kd_
         rc = make_consumer(k, o, true, &k->reader, err);
     if (rc == KD_OK)
         rc = make_consumer(k, o, false, &k->member, err);
+    if (rc == KD_OK) {
+        k->pulse = kd_kafka_pulse_new(k->member);
+        if (k->pulse == NULL)
+            rc = kd_fail(err, KD_ENOMEM, "no memory for a source");
+    }
     if (rc == KD_OK) {
         rd_kafka_poll_set_consumer(k->reader);
         rd_kafka_poll_set_consumer(k->member);

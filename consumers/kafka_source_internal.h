@@ -31,6 +31,8 @@ typedef struct part {
     bool is_owned, is_caught_up, is_waiting;
 } part;
 
+typedef struct kd_kafka_pulse kd_kafka_pulse;
+
 typedef struct kafka_source {
     kd_source base;
     char *topic[KD_RECORD_TYPES]; /* owned */
@@ -57,10 +59,11 @@ typedef struct kafka_source {
     kd_arena *arena;
     bool has_said_before; /* what the group's first start leaves unanswered */
     bool events_paused, is_subscribed, is_member, is_away, is_full, is_full_paused;
-    int64_t full_since_ms, woken_ms;
+    int64_t full_since_ms, woken_ms, away_ms;
     int64_t n_records;
-    kd_catchup catchup; /* until it is subscribed */
-    kd_err fatal;       /* set by a callback, given by the next call */
+    kd_catchup catchup;    /* until it is subscribed */
+    kd_err fatal;          /* set by a callback, given by the next call */
+    kd_kafka_pulse *pulse; /* owned */
     /* With a transactional sink only. */
     char *group, *owner;           /* owned; owner is the transactional id */
     const kd_property *properties; /* borrowed */
@@ -75,6 +78,14 @@ typedef struct kafka_source {
 
 void kd_kafka_notice(const kafka_source *k, const char *fmt, ...) KD_PRINTF(2, 3);
 part *kd_kafka_part(kafka_source *k, const char *topic, int32_t number);
+
+/* kafka_pulse.c: NULL = no memory. A beat asks anew, about a topic, and says for how long the
+ * brokers have been silent; 0 = they answer. */
+kd_kafka_pulse *kd_kafka_pulse_new(rd_kafka_t *rk);
+void kd_kafka_pulse_free(kd_kafka_pulse *x);
+int64_t kd_kafka_pulse_beat(kd_kafka_pulse *x, rd_kafka_t *rk, const char *topic);
+/* When an answer was last seen, monotonic. */
+int64_t kd_kafka_pulse_heard_ms(const kd_kafka_pulse *x);
 
 /* kafka_wait.c: the record at `offset` cannot be read for now; looks whose time has come. */
 void kd_kafka_wait(kafka_source *k, part *p, int64_t offset, const kd_err *why);

@@ -54,7 +54,15 @@ typedef struct kd_progress {
     int64_t records;                 /* handed out */
     int64_t lag;                     /* records behind the end, live sources */
     int64_t done_bytes, total_bytes; /* files */
+    int64_t silent_ms;        /* the brokers have said nothing for so long, and the lag is that of
+                                 then; 0 = they answer */
+    int partitions, answered; /* live sources: all, and those that this instance answers */
 } kd_progress;
+
+#define KD_PROGRESS_UNKNOWN                                                                        \
+    {                                                                                              \
+        .records = -1, .lag = -1, .done_bytes = -1, .total_bytes = -1                              \
+    }
 
 typedef struct kd_source_kind {
     const char *name;

@@ -114,7 +114,7 @@ static void tap_release(kd_source *s)
 static void tap_progress(const kd_source *s, kd_progress *out)
 {
     (void)s;
-    *out = (kd_progress){-1, -1, -1, -1};
+    *out = (kd_progress)KD_PROGRESS_UNKNOWN;
 }
 
 static void tap_close(kd_source *s)
@@ -414,7 +414,7 @@ static void show(kd_backtest *b, int64_t *shown_ms)
             last = &b->runs[k];
     if (last == NULL)
         return;
-    kd_progress progress = {-1, -1, -1, -1};
+    kd_progress progress = KD_PROGRESS_UNKNOWN;
     b->source->kind->progress(b->source, &progress);
     b->opt.on_progress(b->opt.progress_arg, kd_pipeline_counts(last->pipeline), &progress,
                        now - b->start_us / 1000, false);
@@ -593,7 +593,7 @@ kd_rc kd_backtest_go(kd_backtest *b, kd_err *err)
     KD_TRY(go_through(b, err));
     b->elapsed_us = kd_clock_mono_us() - b->start_us;
     if (b->opt.on_progress != NULL) {
-        kd_progress progress = {-1, -1, -1, -1};
+        kd_progress progress = KD_PROGRESS_UNKNOWN;
         b->opt.on_progress(b->opt.progress_arg, kd_pipeline_counts(b->runs[0].pipeline), &progress,
                            b->elapsed_us / 1000, true);
     }

@@ -52,7 +52,7 @@ kd_rc kd_replay(const kd_replay_options *o, kd_pipeline *p, kd_source *source, k
             first = event_time;
         keep_pace(o, first, event_time, now - start);
         if (o->on_progress != NULL && now - shown >= PROGRESS_MS) {
-            kd_progress progress = {-1, -1, -1, -1};
+            kd_progress progress = KD_PROGRESS_UNKNOWN;
             source->kind->progress(source, &progress);
             o->on_progress(o->progress_arg, kd_pipeline_counts(p), &progress, now - start, false);
             shown = now;
@@ -72,7 +72,7 @@ kd_rc kd_replay(const kd_replay_options *o, kd_pipeline *p, kd_source *source, k
         }
     }
     if (o->on_progress != NULL) {
-        kd_progress progress = {-1, -1, -1, -1};
+        kd_progress progress = KD_PROGRESS_UNKNOWN;
         source->kind->progress(source, &progress);
         o->on_progress(o->progress_arg, kd_pipeline_counts(p), &progress,
                        kd_clock_mono_ms() - start, true);

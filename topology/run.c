@@ -265,7 +265,7 @@ static void report(kd_run *r, bool is_last)
 {
     if (r->opt.on_progress == NULL)
         return;
-    kd_progress progress = {-1, -1, -1, -1};
+    kd_progress progress = KD_PROGRESS_UNKNOWN;
     r->source->kind->progress(r->source, &progress);
     r->opt.on_progress(r->opt.progress_arg, kd_pipeline_counts(r->pipeline), &progress,
                        kd_clock_mono_ms() - r->start_ms, is_last);
