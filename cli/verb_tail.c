@@ -180,7 +180,7 @@ static kd_rc read_topic(tail *t, const kd_flag *flags, const char *topic, kd_err
     if (rc == KD_OK)
         rc = kd_tail_new(&o, &consumer, err);
     if (rc != KD_OK) {
-        kd_kafka_diagnose(c->kafka, c->n_kafka, err);
+        kd_kafka_diagnose(c->kafka, c->n_kafka, NULL, err);
         return rc;
     }
     const volatile int *stop = kd_stop_on_signals();

@@ -180,7 +180,7 @@ static int run(const kd_common *common, const kd_flag *flags, const char *what, 
         rc = each(&j, is_create ? create : check, err);
     }
     kd_kafka_admin_free(j.admin);
-    kd_kafka_diagnose(c->kafka, c->n_kafka, err);
+    kd_kafka_diagnose(c->kafka, c->n_kafka, NULL, err);
     return rc == KD_OK && j.n_wrong > 0 ? KD_EXIT_CHECK : (int)kd_exit_of(rc);
 }
 

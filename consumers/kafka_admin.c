@@ -10,11 +10,14 @@
 #include "base/clock.h"
 #include "consumers/kafka_conf_internal.h"
 
-enum { CALL_MS = 10000 };
+/* A call, and how long it does not look whether it is still wanted: at most, where the question has
+ * to be asked anew each time. */
+enum { CALL_MS = 10000, LOOK_MS = 100, LOOK_MAX_MS = 1000 };
 
 struct kd_kafka_admin {
     rd_kafka_t *rk;
     rd_kafka_queue_t *queue;
+    const volatile int *stop; /* nullable, borrowed */
 };
 
 static kd_rc make_client(const kd_property *properties, size_t n, rd_kafka_t **out, kd_err *err)
@@ -51,6 +54,11 @@ void kd_kafka_admin_free(kd_kafka_admin *a)
     free(a);
 }
 
+void kd_kafka_admin_stop_when(kd_kafka_admin *a, const volatile int *stop)
+{
+    a->stop = stop;
+}
+
 static kd_rc rc_of(rd_kafka_resp_err_t e)
 {
     switch (e) {
@@ -66,10 +74,18 @@ static kd_rc rc_of(rd_kafka_resp_err_t e)
     }
 }
 
+static bool is_over(const kd_kafka_admin *a, int64_t until)
+{
+    return (a->stop != NULL && *a->stop != 0) || kd_clock_mono_ms() >= until;
+}
+
 /* Every request of the admin API ends in one event on the queue. */
 static kd_rc await_event(kd_kafka_admin *a, rd_kafka_event_t **out, kd_err *err)
 {
-    *out = rd_kafka_queue_poll(a->queue, CALL_MS * 2);
+    int64_t until = kd_clock_mono_ms() + 2 * CALL_MS;
+    do
+        *out = rd_kafka_queue_poll(a->queue, LOOK_MS);
+    while (*out == NULL && !is_over(a, until));
     if (*out == NULL)
         return kd_fail(err, KD_RETRY, "no answer from the brokers");
     rd_kafka_resp_err_t e = rd_kafka_event_error(*out);
@@ -120,13 +136,27 @@ kd_rc kd_kafka_topic_create(kd_kafka_admin *a, const kd_topic_spec *t, bool *out
     return rc;
 }
 
+/* A call of librdkafka's that cannot be ended: with somebody who may want that, short ones, each
+ * longer than the one before, as brokers may be slow. */
+static rd_kafka_resp_err_t ask_metadata(const kd_kafka_admin *a, rd_kafka_topic_t *rkt,
+                                        const struct rd_kafka_metadata **out)
+{
+    int64_t until = kd_clock_mono_ms() + CALL_MS;
+    for (int ms = a->stop == NULL ? CALL_MS : LOOK_MS;;
+         ms = ms * 2 < LOOK_MAX_MS ? ms * 2 : LOOK_MAX_MS) {
+        rd_kafka_resp_err_t e = rd_kafka_metadata(a->rk, 0, rkt, out, ms);
+        if (rc_of(e) != KD_RETRY || is_over(a, until))
+            return e;
+    }
+}
+
 kd_rc kd_kafka_topic_partitions(kd_kafka_admin *a, const char *name, int *out, kd_err *err)
 {
     rd_kafka_topic_t *rkt = rd_kafka_topic_new(a->rk, name, NULL);
     if (rkt == NULL)
         return kd_fail(err, KD_ECONFIG, "\"%s\" is no topic name", name);
     const struct rd_kafka_metadata *md = NULL;
-    rd_kafka_resp_err_t e = rd_kafka_metadata(a->rk, 0, rkt, &md, CALL_MS);
+    rd_kafka_resp_err_t e = ask_metadata(a, rkt, &md);
     rd_kafka_topic_destroy(rkt);
     if (e != RD_KAFKA_RESP_ERR_NO_ERROR)
         return kd_fail(err, KD_RETRY, "no answer from the brokers: %s", rd_kafka_err2str(e));

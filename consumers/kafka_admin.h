@@ -13,6 +13,9 @@ typedef struct kd_kafka_admin kd_kafka_admin;
 KD_CHECK kd_rc kd_kafka_admin_new(const kd_property *properties, size_t n, kd_kafka_admin **out,
                                   kd_err *err);
 void kd_kafka_admin_free(kd_kafka_admin *a);
+/* Questions give KD_RETRY as soon as *stop is not 0. Borrowed; NULL: they wait for their answers.
+ */
+void kd_kafka_admin_stop_when(kd_kafka_admin *a, const volatile int *stop);
 
 typedef struct kd_topic_spec {
     const char *name;

@@ -70,15 +70,17 @@ static const char *advice(const kd_property *properties, size_t n, const finding
     return "";
 }
 
-void kd_kafka_diagnose(const kd_property *properties, size_t n, kd_err *err)
+void kd_kafka_diagnose(const kd_property *properties, size_t n, const volatile int *stop,
+                       kd_err *err)
 {
     finding f = {0};
     if (err == NULL || err->rc != KD_RETRY)
         return;
     rd_kafka_t *rk = make_client(properties, n, &f);
     bool is_there = rk == NULL;
-    for (int64_t until = kd_clock_mono_ms() + LIMIT_MS;
-         !is_there && f.text[0] == '\0' && kd_clock_mono_ms() < until;) {
+    for (int64_t until = kd_clock_mono_ms() + LIMIT_MS; !is_there && f.text[0] == '\0' &&
+                                                        kd_clock_mono_ms() < until &&
+                                                        (stop == NULL || *stop == 0);) {
         const struct rd_kafka_metadata *md = NULL;
         is_there = rd_kafka_metadata(rk, 0, NULL, &md, STEP_MS) == RD_KAFKA_RESP_ERR_NO_ERROR;
         if (is_there)

@@ -11,7 +11,8 @@
 #include "base/opt.h"
 
 /* Adds to *err, if that is KD_RETRY, what is wrong and what would be right; nothing if the brokers
- * answer after all. NULL is allowed. */
-void kd_kafka_diagnose(const kd_property *properties, size_t n, kd_err *err);
+ * answer after all, or as soon as *stop (nullable) is not 0. NULL is allowed. */
+void kd_kafka_diagnose(const kd_property *properties, size_t n, const volatile int *stop,
+                       kd_err *err);
 
 #endif

@@ -179,7 +179,7 @@ static kd_rc start(kd_source *s, kd_err *err)
     range_source *k = (range_source *)s;
     kd_rc rc = find_parts(k, err);
     if (rc != KD_OK) {
-        kd_kafka_diagnose(k->properties, k->n_properties, err);
+        kd_kafka_diagnose(k->properties, k->n_properties, NULL, err);
         return rc;
     }
     for (int i = 0; i < k->n_parts; i++)

@@ -110,36 +110,6 @@ static kd_rc open_sink(kd_live *x, const kd_config *c, const kd_run_options *o, 
 
 /* -- what is there already --------------------------------------------------------------------- */
 
-/* How long the topic keeps a removal: what it says, or the broker's default where it cannot be
- * asked (away, or not for us to ask). */
-static kd_ms removals_kept_ms(const kd_config *c, const char *topic)
-{
-    kd_kafka_admin *admin = NULL;
-    char text[32] = "", *end = text;
-    if (kd_kafka_admin_new(c->kafka, c->n_kafka, &admin, NULL) == KD_OK)
-        (void)!kd_kafka_topic_config(admin, topic, "delete.retention.ms", text, sizeof text, NULL);
-    kd_kafka_admin_free(admin);
-    kd_ms kept = strtoll(text, &end, 10);
-    return end == text || *end != '\0' ? KD_MS_DAY : kept;
-}
-
-/* The removals of an older catalogue may be gone from the topic: it is read anew. */
-static void renew_catalogue(kd_restored *x, const kd_config *c, const char *topic,
-                            const kd_run_options *o)
-{
-    size_t kept = 0;
-    if (topic == NULL || kd_clock_wall_ms() - x->manifest.made < removals_kept_ms(c, topic))
-        return;
-    kd_recommender_drop_products(x->rec);
-    for (size_t k = 0; k < x->manifest.n_positions; k++)
-        if (strcmp(x->manifest.positions[k].pos.topic, topic) != 0)
-            x->manifest.positions[kept++] = x->manifest.positions[k];
-    x->manifest.n_positions = kept;
-    if (o->on_notice != NULL)
-        o->on_notice(o->notice_arg, "the snapshot is older than its topic keeps removals from the "
-                                    "catalogue (delete.retention.ms): reading the catalogue anew");
-}
-
 typedef struct refusals {
     const kd_restore_options *o;
     int n;
@@ -229,7 +199,6 @@ static kd_rc restore(kd_live *x, const kd_config *c, kd_run_options *o, kd_err *
                  (long long)x->restored.manifest.saved.shoppers);
         if (o->on_notice != NULL)
             o->on_notice(o->notice_arg, text);
-        renew_catalogue(&x->restored, c, inputs[KD_CATALOG], o);
     }
     o->snapshots = x->snapshots;
     o->rec = x->rec;
@@ -303,7 +272,7 @@ kd_rc kd_live_patiently(kd_rc (*call)(void *arg, kd_err *err), void *arg, const 
         }
         if (!is_said && o->on_notice != NULL) {
             char text[sizeof why.msg + 32];
-            kd_kafka_diagnose(kafka, n_kafka, &why);
+            kd_kafka_diagnose(kafka, n_kafka, stop, &why);
             snprintf(text, sizeof text, "%s; trying again", why.msg);
             o->on_notice(o->notice_arg, text);
         }
@@ -316,7 +285,49 @@ kd_rc kd_live_patiently(kd_rc (*call)(void *arg, kd_err *err), void *arg, const 
 static kd_rc look(void *arg, kd_err *err)
 {
     const kd_live *x = arg;
-    return kd_topics_look(x->config, err);
+    return kd_topics_look(x->config, x->stop, err);
+}
+
+/* How long the topic keeps a removal: what it says, or the broker's default where it will not tell.
+ */
+static kd_rc removals_kept_ms(const kd_live *x, const char *topic, kd_ms *out, kd_err *err)
+{
+    kd_kafka_admin *admin = NULL;
+    char text[32] = "", *end = text;
+    KD_TRY(kd_kafka_admin_new(x->config->kafka, x->config->n_kafka, &admin, err));
+    kd_kafka_admin_stop_when(admin, x->stop);
+    kd_rc rc = kd_kafka_topic_config(admin, topic, "delete.retention.ms", text, sizeof text, err);
+    kd_kafka_admin_free(admin);
+    if (rc == KD_RETRY)
+        return rc;
+    kd_ms kept = strtoll(text, &end, 10);
+    *out = end == text || *end != '\0' ? KD_MS_DAY : kept;
+    return KD_OK;
+}
+
+/* The removals of an older catalogue may be gone from the topic: it is read anew. */
+static kd_rc renew_catalogue(void *arg, kd_err *err)
+{
+    kd_live *x = arg;
+    kd_manifest *m = &x->restored.manifest;
+    const char *inputs[KD_RECORD_TYPES], *topic;
+    kd_ms kept = 0;
+    (void)kd_topics_inputs(&x->config->values, inputs, NULL);
+    topic = inputs[KD_CATALOG];
+    if (x->restored.name == NULL || topic == NULL)
+        return KD_OK;
+    KD_TRY(removals_kept_ms(x, topic, &kept, err));
+    if (kd_clock_wall_ms() - m->made < kept)
+        return KD_OK;
+    kd_recommender_drop_products(x->rec);
+    for (size_t k = 0; k < m->n_positions; k++)
+        if (strcmp(m->positions[k].pos.topic, topic) == 0)
+            m->positions[k].pos.offset = -1;
+    if (x->notice->on_notice != NULL)
+        x->notice->on_notice(x->notice->notice_arg,
+                             "the snapshot is older than its topic keeps removals from the "
+                             "catalogue (delete.retention.ms): reading the catalogue anew");
+    return KD_OK;
 }
 
 static kd_rc start_sink(void *arg, kd_err *err)
@@ -333,9 +344,11 @@ static kd_rc start_source(void *arg, kd_err *err)
 
 kd_rc kd_live_run(kd_live *x, const kd_run_options *o, const volatile int *stop, kd_err *err)
 {
-    kd_rc (*const steps[])(void *, kd_err *) = {look, start_sink, start_source};
+    kd_rc (*const steps[])(void *, kd_err *) = {look, renew_catalogue, start_sink, start_source};
     const kd_config *c = x->config;
     kd_rc rc = KD_OK;
+    x->stop = stop;
+    x->notice = o;
     for (size_t k = 0; rc == KD_OK && k < sizeof steps / sizeof *steps; k++)
         rc = kd_live_patiently(steps[k], x, c->kafka, c->n_kafka, o, stop, err);
     if (rc == KD_RETRY) { /* asked to end while it waited: nothing was taken, all is in order */

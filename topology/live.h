@@ -16,6 +16,8 @@ typedef struct kd_live {
     kd_restored restored;
     const char *transactional_id; /* in arena; NULL = at least once */
     const kd_config *config;      /* borrowed */
+    const volatile int *stop;     /* nullable, borrowed: of kd_live_run */
+    const kd_run_options *notice; /* borrowed: of kd_live_run */
     kd_codec *codec;
     kd_source *source;
     kd_recommender *rec;

@@ -56,10 +56,11 @@ kd_rc kd_topics_differ(const kd_opt_values *v, kd_err *err)
     return KD_OK;
 }
 
-kd_rc kd_topics_look(const kd_config *c, kd_err *err)
+kd_rc kd_topics_look(const kd_config *c, const volatile int *stop, kd_err *err)
 {
     kd_kafka_admin *admin = NULL;
     KD_TRY(kd_kafka_admin_new(c->kafka, c->n_kafka, &admin, err));
+    kd_kafka_admin_stop_when(admin, stop);
     kd_rc rc = KD_OK;
     for (const kd_topic *t = kd_topics; rc == KD_OK && t->option != NULL; t++) {
         const char *name = kd_opt_str(&c->values, t->option);

@@ -28,7 +28,8 @@ size_t kd_topics_inputs(const kd_opt_values *v, const char *out[KD_RECORD_TYPES]
 /* KD_ECONFIG: two of them are one topic, which would read what it publishes, or mix its outputs. */
 KD_CHECK kd_rc kd_topics_differ(const kd_opt_values *v, kd_err *err);
 
-/* Inputs first, then outputs. KD_ECONFIG: one does not exist; KD_RETRY: no broker. */
-KD_CHECK kd_rc kd_topics_look(const kd_config *c, kd_err *err);
+/* Inputs first, then outputs. KD_ECONFIG: one does not exist; KD_RETRY: no broker, or *stop
+ * (nullable) became non-zero. */
+KD_CHECK kd_rc kd_topics_look(const kd_config *c, const volatile int *stop, kd_err *err);
 
 #endif
