@@ -12,29 +12,46 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "consumers/kafka_owner_internal.h"
 #include "consumers/kafka_source_internal.h"
 
 /* Committed offsets that a transaction holds back are waited for so long. */
 enum { OFFSETS_MS = 90000 };
 
-/* Back to `offset`: what was fetched of the partition and not handed out is dropped. */
-void kd_kafka_seek_back(kafka_source *k, part *p, int64_t offset)
+/* The whole call may fail, or the one partition of it. */
+static kd_rc seek(kafka_source *k, const part *p, int64_t offset, kd_err *err)
 {
     const char *topic = k->topic[p->type];
-    kd_kafka_window_drop(&k->window, (int)(p - k->parts));
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, topic, p->number)->offset = offset;
-    rd_kafka_error_t *e = rd_kafka_seek_partitions(k->reader, list, KD_KAFKA_CALL_MS);
-    if (e != NULL) {
-        kd_kafka_notice(k, "%s[%d]: cannot go back to %lld: %s", topic, p->number,
-                        (long long)offset, rd_kafka_error_string(e));
+    rd_kafka_error_t *e = NULL;
+    if (kd_fault_is("seek.fail", ++k->n_seeks))
+        list->elems[0].err = RD_KAFKA_RESP_ERR__STATE;
+    else
+        e = rd_kafka_seek_partitions(k->reader, list, KD_KAFKA_CALL_MS);
+    rd_kafka_resp_err_t rc = e != NULL ? rd_kafka_error_code(e) : list->elems[0].err;
+    if (e != NULL)
         rd_kafka_error_destroy(e);
-    }
     rd_kafka_topic_partition_list_destroy(list);
+    if (rc == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return KD_OK;
+    kd_fail(err, KD_RETRY, "cannot go back to %lld: %s", (long long)offset, rd_kafka_err2str(rc));
+    kd_err_at(err, "%s[%d]", topic, p->number);
+    return KD_RETRY;
+}
+
+/* Back to `offset`: what was fetched of the partition and not handed out is dropped. Until that
+ * has come about nothing of it is handed out: it waits, and the end of a wait goes back. */
+void kd_kafka_seek_back(kafka_source *k, part *p, int64_t offset)
+{
+    kd_err why = {0};
+    kd_kafka_window_drop(&k->window, (int)(p - k->parts));
     p->next = offset;
     p->is_caught_up = false;
     p->end_reached = -1;
+    if (!p->is_waiting && seek(k, p, offset, &why) != KD_OK)
+        kd_kafka_wait(k, p, offset, &why);
 }
 
 /* Somebody else may have answered in between: what was published is not known to be the last word.

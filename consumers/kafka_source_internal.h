@@ -27,7 +27,7 @@ typedef struct part {
         settled; /* everything before it is answered and nobody else answered since; -1 = unknown */
     int64_t marked;                 /* to be committed, -1 = nothing */
     int64_t committed;              /* last given to the member */
-    int64_t wait_ms, wait_until_ms; /* for the registry; 0 = it does not wait */
+    int64_t wait_ms, wait_until_ms; /* kafka_wait.c; 0 = it does not wait */
     bool is_owned, is_caught_up, is_waiting;
 } part;
 
@@ -60,7 +60,7 @@ typedef struct kafka_source {
     bool has_said_before; /* what the group's first start leaves unanswered */
     bool events_paused, is_subscribed, is_member, is_away, is_full, is_full_paused;
     int64_t full_since_ms, woken_ms, away_ms;
-    int64_t n_records;
+    int64_t n_records, n_seeks;
     kd_catchup catchup;    /* until it is subscribed */
     kd_err fatal;          /* set by a callback, given by the next call */
     kd_kafka_pulse *pulse; /* owned */

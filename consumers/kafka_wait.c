@@ -1,9 +1,11 @@
-/* kafka_wait.c - records whose schema cannot be had for now.
+/* kafka_wait.c - records that cannot be had for now: their schema is not there, or the reader did
+ * not go back to them.
  *
  * Whether there is such a schema is not known while the registry is away, so the record is neither
  * read nor a dead letter: it waits, and its partition with it, since order within a partition
  * stays. The partition is paused and read again from that record on, at longer and longer
- * intervals; the others go on.
+ * intervals; the others go on. So does one where the reader could not be set back: what it would
+ * hand out there is not what comes next.
  * @thread loop
  */
 #include "base/clock.h"

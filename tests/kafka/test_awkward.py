@@ -234,6 +234,19 @@ def test_registry_gone_while_catching_up(world):
 test_registry_gone_while_catching_up.registry = True
 
 
+def test_a_reader_that_does_not_go_back(world):
+    """The place that was asked for is not reached: the partition waits, and is set back again; nothing of it
+    is left out."""
+    world.produce(200)
+    a = world.run(env={"KINDRED_FAULT": "seek.fail:2"}, **EXACTLY).joined()  # all of it is read already
+    a.says("cannot go back to 0: Local: Erroneous state; this partition waits")
+    world.all_answered()
+    world.produce(100)
+    world.all_answered()
+    assert a.said().count("this partition waits") == a.said().count("] goes on") == 1, a.said()
+    assert a.end() == world.run("plain", group="plain", output__start="latest").joined().end()
+
+
 def test_told_to_end_while_it_starts(world):
     """SIGTERM between the start, which looks for it, and the loop, which has its own way."""
     a = world.run(env={"KINDRED_FAULT": "live.stop:1"}, **EXACTLY)
