@@ -40,7 +40,7 @@ kd_rc kd_into_topics_open(kd_into_topics *x, const kd_config *c, const volatile 
         x->options.topic[t] = kd_opt_str(&c->values, names[t]);
         x->retention_ms[t] = INT64_MIN;
     }
-    KD_TRY(kd_live_codec(c, &x->codec, err));
+    KD_TRY(kd_live_codec(c, 0, &x->codec, err));
     x->options.codec = x->codec;
     KD_TRY(kd_kafka_admin_new(c->kafka, c->n_kafka, &x->admin, err));
     return kd_live_patiently(connect_producer, x, c->kafka, c->n_kafka, &notice, stop, err);

@@ -179,7 +179,7 @@ static kd_rc open_topics(backtest *x, kd_err *err)
     KD_TRY(flag_time(x->flags, "to", &o.to, err));
     if (o.from != KD_MS_NONE && o.to != KD_MS_NONE && o.from >= o.to)
         return kd_fail(err, KD_ECONFIG, "--to must be later than --from");
-    KD_TRY(kd_live_codec(c, &x->codec, err));
+    KD_TRY(kd_live_codec(c, 0, &x->codec, err));
     o.codec = x->codec;
     const char *from = kd_flag_value(x->flags, "from"), *to = kd_flag_value(x->flags, "to");
     char text[200];

@@ -157,7 +157,7 @@ static void *produce_main(void *arg)
     kd_kafka_producer *p = NULL;
     kd_source *s = NULL;
     kd_err *err = &d->produce_err;
-    kd_rc rc = kd_live_codec(c, &codec, err);
+    kd_rc rc = kd_live_codec(c, 0, &codec, err);
     kd_kafka_producer_options o = {.topic = {kd_opt_str(&c->values, "topics.browse"),
                                              kd_opt_str(&c->values, "topics.purchase"),
                                              kd_opt_str(&c->values, "topics.catalog"),

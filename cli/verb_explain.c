@@ -327,7 +327,7 @@ static kd_rc open_topics(explaining *x, kd_ms at, kd_err *err)
         o.begin = x->snapshot.manifest.positions;
         o.n_begin = x->snapshot.manifest.n_positions;
     }
-    KD_TRY(kd_live_codec(c, &x->codec, err));
+    KD_TRY(kd_live_codec(c, 0, &x->codec, err));
     o.codec = x->codec;
     return kd_kafka_range_source_new(&o, &x->source, err);
 }

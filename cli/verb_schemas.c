@@ -63,7 +63,7 @@ static int run(const kd_config *c, const char *what, kd_err *err)
 {
     kd_codec *codec = NULL;
     int n_wrong = 0;
-    kd_rc rc = kd_live_codec(c, &codec, err);
+    kd_rc rc = kd_live_codec(c, 0, &codec, err);
     kd_registry *r = rc == KD_OK ? kd_codec_registry(codec) : NULL;
     if (rc == KD_OK && r == NULL)
         rc = kd_fail(err, KD_ECONFIG, "schema.registry.url is not set");

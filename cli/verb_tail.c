@@ -170,7 +170,7 @@ static kd_rc read_topic(tail *t, const kd_flag *flags, const char *topic, kd_err
                          .from_beginning =
                              from != NULL ? strcmp(from, "beginning") == 0 : until_end};
     kd_tail *consumer = NULL;
-    KD_TRY(kd_live_codec(c, &t->codec, err));
+    KD_TRY(kd_live_codec(c, 0, &t->codec, err));
     if (from == NULL && !until_end) /* silence would look like a fault */
         fprintf(stderr,
                 "kindred: waiting for what comes to %s from now on; --from beginning shows what "

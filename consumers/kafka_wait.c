@@ -43,9 +43,10 @@ void kd_kafka_wait(kafka_source *k, part *p, int64_t offset, const kd_err *why)
 void kd_kafka_end_waits(kafka_source *k)
 {
     int64_t now = kd_clock_mono_ms();
+    bool is_news = k->n_waiting > 0 && kd_codec_tend(k->codec);
     for (int i = 0; i < k->n_parts && k->n_waiting > 0; i++) {
         part *p = &k->parts[i];
-        if (!p->is_waiting || now < p->wait_until_ms)
+        if (!p->is_waiting || (!is_news && now < p->wait_until_ms))
             continue;
         p->is_waiting = false;
         k->n_waiting--;

@@ -18,6 +18,7 @@ enum {
     AWAY_TIMES = 4,          /* ... and so many times as long as the answer was waited for */
     UNKNOWN_MAX = 4096,      /* such entries kept; all go when there are more */
     TOPICS_MAX = 64,
+    SECOND_MS = 1000,
 };
 
 /* A writer's schema: what an id or a fingerprint stands for. */
@@ -53,7 +54,12 @@ struct kd_codec {
     size_t n_unknown; /* entries of by_id without a schema */
     kd_ms away_until; /* the registry did not answer, and why */
     kd_err away;
-    kd_avsc *own[KD_SCHEMAS]; /* owned by by_fingerprint's writers */
+    bool is_asked; /* for the schema with id `asked`, since then */
+    uint32_t asked;
+    kd_ms asked_since;
+    int64_t patience_ms;           /* see the options */
+    kd_ms second_began, waited_ms; /* how much of it was used since */
+    kd_avsc *own[KD_SCHEMAS];      /* owned by by_fingerprint's writers */
     topic_schema topics[TOPICS_MAX];
     size_t n_topics;
     uint64_t last_key; /* the id looked up last, and its writer */
@@ -195,6 +201,7 @@ kd_rc kd_codec_new(const kd_codec_options *o, kd_codec **out, kd_err *err)
     c->require = o->require;
     c->now = o->now;
     c->now_arg = o->now_arg;
+    c->patience_ms = o->patience_ms;
     kd_rc rc = KD_OK;
     if (o->registry.url != NULL)
         rc = kd_registry_new(&o->registry, &c->registry, err);
@@ -242,17 +249,45 @@ static bool is_fresh(kd_codec *c, writer *w)
     return ++w->lookups <= UNKNOWN_LOOKUPS;
 }
 
-/* Who waits for an answer that does not come has no time for anything else. */
+static kd_ms now_of(const kd_codec *c)
+{
+    return c->now != NULL ? c->now(c->now_arg) : 0;
+}
+
+/* How long the answer to a new question may be waited for; < 0: to its end. */
+static int64_t patience_at(kd_codec *c, kd_ms now)
+{
+    if (c->now == NULL || c->patience_ms == 0)
+        return -1;
+    if (now - c->second_began >= SECOND_MS) {
+        c->second_began = now;
+        c->waited_ms = 0;
+    }
+    return c->waited_ms < c->patience_ms ? c->patience_ms - c->waited_ms : 0;
+}
+
+/* Who waits for an answer that does not come has no time for anything else, so the question stays
+ * under way, and KD_RETRY says so. */
 static kd_rc ask_registry(kd_codec *c, uint32_t id, kd_buf *out, kd_err *err)
 {
-    kd_ms began = c->now != NULL ? c->now(c->now_arg) : 0;
+    kd_ms began = now_of(c);
     if (c->now != NULL && began < c->away_until) {
         *err = c->away;
         return c->away.rc;
     }
-    kd_rc rc = kd_registry_get(c->registry, (int32_t)id, out, err);
+    int64_t wait_ms = c->is_asked ? 0 : patience_at(c, began);
+    if (!c->is_asked)
+        c->asked_since = began;
+    c->is_asked = true;
+    c->asked = id;
+    kd_rc rc = kd_registry_ask(c->registry, (int32_t)id, wait_ms, out, err);
+    kd_ms end = now_of(c);
+    c->waited_ms += end - began;
+    if (rc == KD_AGAIN)
+        return err->rc = KD_RETRY;
+    c->is_asked = false;
     if (rc == KD_RETRY && c->now != NULL) {
-        kd_ms end = c->now(c->now_arg), pause = (end - began) * AWAY_TIMES;
+        kd_ms pause = (end - c->asked_since) * AWAY_TIMES;
         c->away_until = end + (pause < AWAY_MS ? AWAY_MS : pause);
         c->away = *err;
     }
@@ -260,7 +295,7 @@ static kd_rc ask_registry(kd_codec *c, uint32_t id, kd_buf *out, kd_err *err)
 }
 
 /* Asks the registry. KD_OK gives a writer that is in by_id, with or without a schema. */
-static kd_rc fetch_writer(kd_codec *c, uint32_t id, writer **out, kd_err *err)
+static kd_rc fetch_one(kd_codec *c, uint32_t id, writer **out, kd_err *err)
 {
     kd_buf text = {0};
     kd_err why = {0};
@@ -289,7 +324,7 @@ static kd_rc fetch_writer(kd_codec *c, uint32_t id, writer **out, kd_err *err)
     }
     w->schema = schema;
     w->why = why;
-    w->since = c->now != NULL ? c->now(c->now_arg) : 0;
+    w->since = now_of(c);
     c->last = NULL;
     writer *before = map_get(&c->by_id, id);
     if (before != NULL && before->schema == NULL)
@@ -299,6 +334,24 @@ static kd_rc fetch_writer(kd_codec *c, uint32_t id, writer **out, kd_err *err)
         c->n_unknown++;
     *out = w;
     return KD_OK;
+}
+
+/* One question after the other: what another one gave is kept. */
+static kd_rc fetch_writer(kd_codec *c, uint32_t id, writer **out, kd_err *err)
+{
+    writer *other;
+    if (c->is_asked && c->asked != id)
+        KD_TRY(fetch_one(c, c->asked, &other, err));
+    return fetch_one(c, id, out, err);
+}
+
+bool kd_codec_tend(kd_codec *c)
+{
+    writer *w;
+    kd_err why = {0};
+    if (!c->is_asked)
+        return false;
+    return fetch_one(c, c->asked, &w, &why) == KD_OK;
 }
 
 static kd_rc writer_of_id(kd_codec *c, uint32_t id, writer **out, kd_err *err)

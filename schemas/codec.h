@@ -8,8 +8,9 @@
  * defaults included; decoding then allocates nothing but a catalogue item's tag list.
  *
  * I1 a hostile message costs time linear in its length and at most 64 levels of stack
- * I2 a schema that cannot be had for now is KD_RETRY, one that is not there KD_EDATA (reason
- * schema); the latter is remembered for a while, so that garbage ids do not hammer the registry
+ * I2 a schema that cannot be had for now, or is not there yet, is KD_RETRY, one that is not there
+ * KD_EDATA (reason schema); the latter is remembered for a while, so that garbage ids do not hammer
+ * the registry
  * @thread one: a codec belongs to one thread at a time (the bare encoders of avro.h to any).
  */
 #ifndef KD_CODEC_H
@@ -26,6 +27,8 @@ typedef struct kd_codec_options {
     kd_ms (*now)(void *now_arg);  /* any clock, for the life of "no such schema"; NULL: that life is
                                      counted in look-ups (1000) instead of time (30 s) */
     void *now_arg;
+    int64_t patience_ms; /* with a clock: the registry is waited for so long at most in any second;
+                            0 = as long as an answer takes */
 } kd_codec_options;
 
 /* {0} is valid: no registry. Strings are copied. Nothing is asked of the registry yet. *out is
@@ -43,6 +46,9 @@ KD_CHECK kd_rc kd_codec_prepare(kd_codec *c, const char *topic, kd_schema_id id,
 /* Makes a writer's schema known by its fingerprint (an older version of ours, say). KD_ECONFIG if
  * it is not an Avro schema. */
 KD_CHECK kd_rc kd_codec_add_schema(kd_codec *c, const char *text, kd_err *err);
+
+/* Goes on with what the registry was asked, without waiting. True: it has answered. */
+bool kd_codec_tend(kd_codec *c);
 
 /* One message -> one record of type `expected`. Fills type and fields; out->pos, ts, emit and raw_*
  * stay as the caller left them. Strings are borrowed from `value` (and `key`), the tag list from

@@ -5,17 +5,21 @@
 
 #include <curl/curl.h>
 
+#include "base/clock.h"
 #include "schemas/json.h"
 #include "schemas/jval.h"
 
-enum { ANSWER_MAX = 4 << 20, TIMEOUT_DEFAULT_MS = 5000 };
+enum { ANSWER_MAX = 4 << 20, TIMEOUT_DEFAULT_MS = 5000, LOOK_MS = 1000 };
+#define NOTHING INT64_MIN
 
 struct kd_registry {
-    CURL *curl;                 /* owned; one handle, so that the connection is kept */
+    CURLM *multi;               /* owned; keeps the connection */
+    CURL *curl;                 /* owned; in multi while a request is under way */
     struct curl_slist *headers; /* owned */
     char *base;                 /* owned; without user, password, trailing slash */
     kd_buf url, body, answer;
     uint64_t requests;
+    int64_t asked; /* id of the schema that is being asked for, or NOTHING */
     char curl_error[CURL_ERROR_SIZE];
 };
 
@@ -95,6 +99,14 @@ static kd_rc set_options(kd_registry *r, const kd_registry_options *o, kd_err *e
     return ok ? KD_OK : kd_fail(err, KD_ENOMEM, "libcurl takes no options");
 }
 
+/* Of a question whose answer nobody waits for any more. */
+static void give_up(kd_registry *r)
+{
+    if (r->asked != NOTHING)
+        curl_multi_remove_handle(r->multi, r->curl);
+    r->asked = NOTHING;
+}
+
 kd_rc kd_registry_new(const kd_registry_options *o, kd_registry **out, kd_err *err)
 {
     kd_registry *r = calloc(1, sizeof *r);
@@ -105,8 +117,12 @@ kd_rc kd_registry_new(const kd_registry_options *o, kd_registry **out, kd_err *e
         free(r);
         return kd_fail(err, KD_EIO, "libcurl does not start");
     }
+    r->asked = NOTHING;
     r->curl = curl_easy_init();
-    kd_rc rc = r->curl == NULL ? kd_fail(err, KD_ENOMEM, "no room for a registry client") : KD_OK;
+    r->multi = curl_multi_init();
+    kd_rc rc = r->curl == NULL || r->multi == NULL
+                   ? kd_fail(err, KD_ENOMEM, "no room for a registry client")
+                   : KD_OK;
     if (rc == KD_OK)
         rc = set_url(r, o->url == NULL ? "" : o->url, err);
     if (rc == KD_OK)
@@ -123,7 +139,9 @@ void kd_registry_free(kd_registry *r)
 {
     if (r == NULL)
         return;
+    give_up(r);
     curl_easy_cleanup(r->curl);
+    curl_multi_cleanup(r->multi);
     curl_slist_free_all(r->headers);
     free(r->base);
     kd_buf_dispose(&r->url);
@@ -142,6 +160,7 @@ uint64_t kd_registry_requests(const kd_registry *r)
 
 static void begin(kd_registry *r)
 {
+    give_up(r);
     kd_buf_clear(&r->url);
     kd_buf_clear(&r->body);
     kd_buf_adds(&r->url, r->base);
@@ -181,8 +200,8 @@ static kd_rc transport_err(const kd_registry *r, CURLcode code, kd_err *err)
     }
 }
 
-/* Sends what begin() and add_*() laid out; POST if there is a body. KD_OK for any HTTP answer. */
-static kd_rc perform(kd_registry *r, long *out_status, kd_err *err)
+/* Begins to send what begin() and add_*() laid out; POST if there is a body. */
+static kd_rc send_request(kd_registry *r, kd_err *err)
 {
     kd_buf_addc(&r->url, '\0');
     if (r->url.failed || r->body.failed)
@@ -198,13 +217,41 @@ static kd_rc perform(kd_registry *r, long *out_status, kd_err *err)
         curl_easy_setopt(r->curl, CURLOPT_HTTPGET, 1L);
     }
     r->requests++;
-    CURLcode code = curl_easy_perform(r->curl);
+    if (curl_multi_add_handle(r->multi, r->curl) != CURLM_OK)
+        return kd_fail(err, KD_ENOMEM, "no room to talk to the registry");
+    return KD_OK;
+}
+
+/* Goes on with the request for at most wait_ms (< 0: to its end, which comes by its timeout).
+ * KD_AGAIN: it is not over; else it is, and KD_OK for any HTTP answer. */
+static kd_rc receive(kd_registry *r, int64_t wait_ms, long *out_status, kd_err *err)
+{
+    int64_t until = kd_clock_mono_ms() + wait_ms;
+    int n_running = 0, n_left = 0;
+    for (;;) {
+        CURLMcode code = curl_multi_perform(r->multi, &n_running);
+        int64_t left = wait_ms < 0 ? LOOK_MS : until - kd_clock_mono_ms();
+        if (code != CURLM_OK || n_running == 0)
+            break;
+        if (left <= 0)
+            return kd_fail(err, KD_AGAIN, "registry %.90s has not answered yet", r->base);
+        curl_multi_poll(r->multi, NULL, 0, left < LOOK_MS ? (int)left : LOOK_MS, NULL);
+    }
+    const CURLMsg *end = curl_multi_info_read(r->multi, &n_left);
+    CURLcode code = end == NULL ? CURLE_RECV_ERROR : end->data.result;
+    curl_multi_remove_handle(r->multi, r->curl);
     if (r->answer.failed)
         return kd_fail(err, KD_ENOMEM, "no room for the registry's answer");
     if (code != CURLE_OK)
         return transport_err(r, code, err);
     curl_easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, out_status);
     return KD_OK;
+}
+
+static kd_rc perform(kd_registry *r, long *out_status, kd_err *err)
+{
+    KD_TRY(send_request(r, err));
+    return receive(r, -1, out_status, err);
 }
 
 static void keep_printable(char *z)
@@ -343,10 +390,22 @@ kd_rc kd_registry_lookup(kd_registry *r, const char *subject, const char *schema
 
 kd_rc kd_registry_get(kd_registry *r, int32_t id, kd_buf *out, kd_err *err)
 {
+    return kd_registry_ask(r, id, -1, out, err);
+}
+
+kd_rc kd_registry_ask(kd_registry *r, int32_t id, int64_t wait_ms, kd_buf *out, kd_err *err)
+{
     long status;
-    begin(r);
-    kd_buf_addf(&r->url, "/schemas/ids/%lu", (unsigned long)(uint32_t)id);
-    KD_TRY(perform(r, &status, err));
+    if (r->asked != id) {
+        begin(r);
+        kd_buf_addf(&r->url, "/schemas/ids/%lu", (unsigned long)(uint32_t)id);
+        KD_TRY(send_request(r, err));
+        r->asked = id;
+    }
+    kd_rc got = receive(r, wait_ms, &status, err);
+    if (got != KD_AGAIN)
+        r->asked = NOTHING;
+    KD_TRY(got);
     if (status != 200) {
         refusal f = read_refusal(r);
         if (is_not_there(status, &f) || status == 400 || status == 422)

@@ -33,6 +33,11 @@ KD_CHECK kd_rc kd_registry_lookup(kd_registry *r, const char *subject, const cha
                                   int32_t *out_id, kd_err *err);
 /* Appends the schema's text and a NUL that does not count in out->n. */
 KD_CHECK kd_rc kd_registry_get(kd_registry *r, int32_t id, kd_buf *out, kd_err *err);
+/* The same without having to wait for it: KD_AGAIN means that the answer is not there after wait_ms
+ * (< 0: it is waited for), and the same call goes on with the question. Any other call gives the
+ * question up. */
+KD_CHECK kd_rc kd_registry_ask(kd_registry *r, int32_t id, int64_t wait_ms, kd_buf *out,
+                               kd_err *err);
 /* Appends the latest text of a subject (version and id are optional). KD_ECONFIG: no such subject.
  */
 KD_CHECK kd_rc kd_registry_latest(kd_registry *r, const char *subject, int32_t *out_version,

@@ -17,7 +17,10 @@
 #include "topology/snapshot_topic.h"
 #include "topology/topics.h"
 
-enum { START_RETRY_MS = 500 };
+enum {
+    START_RETRY_MS = 500,
+    SCHEMA_WAIT_MS = 100, /* in a second, by the loop, for schemas that it does not know yet */
+};
 
 static kd_ms mono(void *arg)
 {
@@ -25,7 +28,7 @@ static kd_ms mono(void *arg)
     return kd_clock_mono_ms();
 }
 
-kd_rc kd_live_codec(const kd_config *c, kd_codec **out, kd_err *err)
+kd_rc kd_live_codec(const kd_config *c, int64_t patience_ms, kd_codec **out, kd_err *err)
 {
     const kd_opt_values *v = &c->values;
     kd_codec_options o = {
@@ -35,6 +38,7 @@ kd_rc kd_live_codec(const kd_config *c, kd_codec **out, kd_err *err)
                      .timeout_ms = kd_opt_int(v, "schema.registry.timeout")},
         .require = kd_opt_int(v, "schema.registry.mode") == 1,
         .now = mono,
+        .patience_ms = patience_ms,
     };
     return kd_codec_new(&o, out, err);
 }
@@ -215,7 +219,7 @@ kd_rc kd_live_open(kd_live *x, const kd_config *c, const kd_run_options *o, kd_e
     po.on_notice = o->on_notice;
     po.notice_arg = o->notice_arg;
     kd_run_options ro = *o;
-    kd_rc rc = kd_live_codec(c, &x->codec, err);
+    kd_rc rc = kd_live_codec(c, SCHEMA_WAIT_MS, &x->codec, err);
     if (rc == KD_OK)
         rc = restore(x, c, &ro, err);
     if (rc == KD_OK)

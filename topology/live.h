@@ -26,8 +26,9 @@ typedef struct kd_live {
     kd_run *run;
 } kd_live;
 
-/* A codec with the registry that the configuration names (none: single-object encoding). */
-KD_CHECK kd_rc kd_live_codec(const kd_config *c, kd_codec **out, kd_err *err);
+/* A codec with the registry that the configuration names (none: single-object encoding), which is
+ * waited for as kd_codec_options says of patience_ms. */
+KD_CHECK kd_rc kd_live_codec(const kd_config *c, int64_t patience_ms, kd_codec **out, kd_err *err);
 
 /* Calls again and again while it says KD_RETRY (brokers or registry may come later than this
  * process), with a notice when it begins to wait, which says why if it is because of these

@@ -152,16 +152,27 @@ def test_too_slow_for_max_poll_interval(world):
     b.end()
 
 
-def new_schema(world):
+def new_schema(world, field):
     """Registers a BrowseEvent with one field more; its id."""
     subject = f"{stream.REGISTRY}/subjects/{world.topic('browse')}-value/versions"
     with urllib.request.urlopen(f"{subject}/latest") as answer:
         schema = json.loads(json.load(answer)["schema"])
-    schema["fields"].append({"name": "colour", "type": ["null", "string"], "default": None})
+    schema["fields"].append({"name": field, "type": ["null", "string"], "default": None})
     body = json.dumps({"schema": json.dumps(schema)}).encode()
     request = urllib.request.Request(subject, body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)["id"]
+
+
+def put_under_a_new_schema(world, partition, field="colour"):
+    """The first event once more, under a schema that nobody has read yet."""
+    key, value = world.read("browse")[0]
+    n_more = 1 if field == "colour" else 2  # nulls of the fields that this and the one before added
+    copy = struct.pack(">bI", 0, new_schema(world, field)) + value[5:] + b"\0" * n_more
+    subprocess.run(["kcat", "-b", stream.BROKERS, "-P", "-t", world.topic("browse"), "-p", str(partition),
+                    "-k", key.decode(), "-D", "\x1e\x1f"], input=copy, check=True,
+                   timeout=stream.LIMIT_S)
+    world.sent += 1
 
 
 def input_places(world):
@@ -182,15 +193,9 @@ def test_registry_gone_while_running(world):
                   schema__registry__timeout="500ms", **EXACTLY).joined()
     world.produce(60)
     world.all_answered()
-    # One event once more, under a schema that nobody has read yet.
-    key, value = world.read("browse")[0]
     stuck = min(p for t, p, _ in input_places(world) if t == world.topic("browse"))
-    copy = struct.pack(">bI", 0, new_schema(world)) + value[5:] + b"\0"
     proxy.stall()
-    subprocess.run(["kcat", "-b", stream.BROKERS, "-P", "-t", world.topic("browse"), "-p", str(stuck),
-                    "-k", key.decode(), "-D", "\x1e\x1f"], input=copy, check=True,
-                   timeout=stream.LIMIT_S)
-    world.sent += 1
+    put_under_a_new_schema(world, stuck)
     a.says("this partition waits")
     for fault in (proxy.stall, proxy.cut, proxy.stall):
         proxy.heal()
@@ -208,6 +213,45 @@ def test_registry_gone_while_running(world):
 
 
 test_registry_gone_while_running.registry = True
+
+
+def test_registry_that_does_not_answer(world):
+    """Its time limit is of no concern to anybody else: other partitions are answered, and the end comes when
+    asked for, while the question is under way."""
+    host, path = re.match(r"http://([^/]+)(/.*)", stream.REGISTRY).groups()
+    proxy = Proxy(int(host.split(":")[1]))
+    a = world.run(schema__registry__url=f"http://127.0.0.1:{proxy.port}{path}",
+                  schema__registry__timeout="10m", **EXACTLY).joined()
+    world.produce(60)
+    world.all_answered()
+
+    def waits():
+        return len(re.findall(rf"browse\[{stuck}\].* has not answered yet; this partition waits", a.said()))
+
+    def hang(field):
+        before = waits()  # there are such if the machine is busy
+        proxy.stall()
+        put_under_a_new_schema(world, stuck, field)
+        wait_for("a wait", waits, lambda n: n > before)
+
+    stuck = min(p for t, p, _ in input_places(world) if t == world.topic("browse"))
+    hang("colour")
+    for _ in range(3):
+        world.produce(60)
+        there = {x for x in input_places(world) if x[:2] != (world.topic("browse"), stuck)}
+        wait_for("the other partitions", world.triggers, lambda t: there <= set(t))
+    proxy.heal()  # the same question is answered now
+    world.all_answered()
+    assert "goes on" in a.said(), a.said()
+    hang("size")
+    a.end()
+    proxy.heal()
+    b = world.run(**EXACTLY).joined()
+    world.all_answered()
+    b.end()
+
+
+test_registry_that_does_not_answer.registry = True
 
 
 def test_registry_gone_while_catching_up(world):

@@ -72,7 +72,7 @@ static inline void http_serve(http_server *s, int fd)
                        "HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: "
                        "%zu\r\nConnection: close\r\n\r\n%s",
                        a.status, strlen(a.body), a.body);
-    if (write(fd, out, (size_t)len) < 0)
+    if (send(fd, out, (size_t)len, MSG_NOSIGNAL) < 0)
         return;
 }
 

@@ -12,6 +12,7 @@ typedef struct store {
     int n;
     int gets, posts;
     bool is_down;
+    pthread_mutex_t gate; /* no schema is given while the test has it */
 } store;
 
 static void on_request(void *arg, const http_request *q, http_answer *a)
@@ -23,6 +24,8 @@ static void on_request(void *arg, const http_request *q, http_answer *a)
         return;
     }
     if (sscanf(q->path, "/r/schemas/ids/%d", &id) == 1) {
+        pthread_mutex_lock(&s->gate);
+        pthread_mutex_unlock(&s->gate);
         s->gets++;
         a->status = 404;
         snprintf(a->body, sizeof a->body, "{\"error_code\":40403,\"message\":\"none\"}");
@@ -51,23 +54,26 @@ static int start(void **state)
 {
     store *s = calloc(1, sizeof *s);
     *state = s;
-    return s != NULL && http_start(&s->server, on_request, s) ? 0 : -1;
+    return s != NULL && pthread_mutex_init(&s->gate, NULL) == 0 &&
+                   http_start(&s->server, on_request, s)
+               ? 0
+               : -1;
 }
 
 static int stop(void **state)
 {
     store *s = *state;
     http_stop(&s->server);
+    pthread_mutex_destroy(&s->gate);
     for (int i = 0; i < s->n; i++)
         free(s->texts[i]);
     free(s);
     return 0;
 }
 
-static kd_codec *open_codec(store *s, bool require, kd_ms (*now)(void *), void *arg)
+static kd_codec *open_with(store *s, kd_codec_options o)
 {
     char url[128];
-    kd_codec_options o = {.require = require, .now = now, .now_arg = arg};
     if (s != NULL) {
         snprintf(url, sizeof url, "%s/r", s->server.url);
         o.registry = (kd_registry_options){.url = url, .timeout_ms = 1000};
@@ -77,6 +83,16 @@ static kd_codec *open_codec(store *s, bool require, kd_ms (*now)(void *), void *
     if (kd_codec_new(&o, &c, &err) != KD_OK)
         fail_msg("%s", err.msg);
     return c;
+}
+
+static kd_codec *open_codec(store *s, bool require, kd_ms (*now)(void *), void *arg)
+{
+    return open_with(s, (kd_codec_options){.require = require, .now = now, .now_arg = arg});
+}
+
+static kd_codec *open_codec_patient(store *s, int64_t patience_ms, kd_ms (*now)(void *), void *arg)
+{
+    return open_with(s, (kd_codec_options){.now = now, .now_arg = arg, .patience_ms = patience_ms});
 }
 
 static void round_trip(kd_codec *c, const char *head, size_t head_len)
@@ -212,6 +228,52 @@ static void test_a_registry_that_is_away_is_left_alone(void **state)
     kd_codec_free(c);
 }
 
+/* The answers wait for the test; it is asked once, and one question after the other. */
+static void test_a_slow_registry_is_not_waited_for(void **state)
+{
+    store *s = *state;
+    kd_ms now = 1000;
+    kd_err err;
+    kd_codec *c = open_codec_patient(s, 1, hand_moved, &now);
+    kd_registry *r = kd_codec_registry(c);
+    pthread_mutex_lock(&s->gate);
+    assert_false(kd_codec_tend(c));
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(decode_bytes(c, "\0\0\0\0\7x", 6, &err), KD_RETRY);
+        assert_non_null(strstr(err.msg, "has not answered yet"));
+        assert_int_equal(decode_bytes(c, "\0\0\0\0\x8x", 6, &err), KD_RETRY);
+        assert_false(kd_codec_tend(c));
+    }
+    assert_int_equal(kd_registry_requests(r), 1);
+    pthread_mutex_unlock(&s->gate);
+    while (!kd_codec_tend(c)) {
+    }
+    assert_int_equal(decode_bytes(c, "\0\0\0\0\7x", 6, &err), KD_EDATA);
+    assert_int_equal(kd_registry_requests(r), 1);
+    kd_rc rc = KD_RETRY; /* the other one's turn */
+    while ((rc = decode_bytes(c, "\0\0\0\0\x8x", 6, &err)) == KD_RETRY) {
+    }
+    assert_int_equal(rc, KD_EDATA);
+    assert_int_equal(kd_registry_requests(r), 2);
+    assert_false(kd_codec_tend(c));
+    /* Another call in between: the question is asked again. */
+    pthread_mutex_lock(&s->gate);
+    assert_int_equal(decode_bytes(c, "\0\0\0\0\x9x", 6, &err), KD_RETRY);
+    pthread_mutex_unlock(&s->gate);
+    if (kd_codec_prepare(c, "topic", KD_SCHEMA_BROWSE, &err) != KD_OK)
+        fail_msg("%s", err.msg);
+    while ((rc = decode_bytes(c, "\0\0\0\0\x9x", 6, &err)) == KD_RETRY) {
+    }
+    assert_int_equal(rc, KD_EDATA);
+    kd_codec_free(c);
+    /* One that is dropped while it asks. */
+    c = open_codec_patient(s, 1, hand_moved, &now);
+    pthread_mutex_lock(&s->gate);
+    assert_int_equal(decode_bytes(c, "\0\0\0\0\7x", 6, &err), KD_RETRY);
+    kd_codec_free(c);
+    pthread_mutex_unlock(&s->gate);
+}
+
 static void test_unknown_ids_are_remembered(void **state)
 {
     store *s = *state;
@@ -339,6 +401,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_confluent, start, stop),
         cmocka_unit_test_setup_teardown(test_required_and_missing, start, stop),
         cmocka_unit_test_setup_teardown(test_a_registry_that_is_away_is_left_alone, start, stop),
+        cmocka_unit_test_setup_teardown(test_a_slow_registry_is_not_waited_for, start, stop),
         cmocka_unit_test_setup_teardown(test_unknown_ids_are_remembered, start, stop),
         cmocka_unit_test_setup_teardown(test_schemas_that_are_none, start, stop),
         cmocka_unit_test(test_framing),
