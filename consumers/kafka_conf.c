@@ -1,5 +1,6 @@
 #include "consumers/kafka_conf_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
@@ -68,15 +69,35 @@ kd_rc kd_kafka_conf_aside(const kd_property *given, size_t n, kd_kafka_pairs fix
     return make(NULL, given, n, "transactional.id", fixed, out, err);
 }
 
+/* librdkafka names the property whose file it cannot use ("ssl.key.location failed: ..."), but not
+ * the file. */
+static kd_rc say_refusal(const rd_kafka_conf_t *conf, const char *who, const char *text,
+                         kd_err *err)
+{
+    static const char mark[] = ".location failed: ";
+    char name[64], file[160];
+    size_t cap = sizeof file;
+    const char *at = strstr(text, mark);
+    size_t n = at == NULL ? 0 : (size_t)(at - text) + sizeof ".location" - 1;
+    snprintf(name, sizeof name, "%.*s", (int)n, text);
+    if (n > 0 && n < sizeof name && rd_kafka_conf_get(conf, name, file, &cap) == RD_KAFKA_CONF_OK)
+        return kd_fail(err, KD_ECONFIG, "%s: %s cannot be used: %s", name, file,
+                       at + sizeof mark - 1);
+    if (strncmp(text, "Private key check", sizeof "Private key check" - 1) == 0)
+        return kd_fail(err, KD_ECONFIG,
+                       "ssl.certificate.location is not set or not for ssl.key.location: %s", text);
+    return kd_fail(err, KD_ECONFIG, "the %s cannot be made: %s", who, text);
+}
+
 kd_rc kd_kafka_client(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **out, kd_err *err)
 {
     char text[256];
     *out = rd_kafka_new(type, conf, text, sizeof text);
     if (*out != NULL)
         return KD_OK; /* which owns conf now */
+    kd_rc rc = say_refusal(conf, type == RD_KAFKA_CONSUMER ? "consumer" : "client", text, err);
     rd_kafka_conf_destroy(conf);
-    return kd_fail(err, KD_ECONFIG, "the %s cannot be made: %s",
-                   type == RD_KAFKA_CONSUMER ? "consumer" : "client", text);
+    return rc;
 }
 
 kd_rc kd_kafka_need_address(const kd_property *given, size_t n, kd_err *err)

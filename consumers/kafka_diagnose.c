@@ -51,6 +51,14 @@ static bool uses_scram(const kd_property *properties, size_t n)
     return is_scram;
 }
 
+/* An alert comes from the broker: it wants a certificate of ours, or does not like the one it got.
+ */
+static bool is_our_certificate_refused(const finding *f)
+{
+    return strstr(f->text, " alert ") != NULL &&
+           (strstr(f->text, "certificate") != NULL || strstr(f->text, "unknown ca") != NULL);
+}
+
 /* What would be right, before what was said, which may be too long for a message. */
 static const char *advice(const kd_property *properties, size_t n, const finding *f)
 {
@@ -62,6 +70,8 @@ static const char *advice(const kd_property *properties, size_t n, const finding
                "before 2.6.1, as this one is: ";
     if (f->code == RD_KAFKA_RESP_ERR__AUTHENTICATION)
         return "check sasl.username and sasl.password: ";
+    if (is_our_certificate_refused(f))
+        return "check ssl.certificate.location and ssl.key.location: ";
     if (strstr(f->text, "certificate") != NULL)
         return "check ssl.ca.location: ";
     if (f->code == RD_KAFKA_RESP_ERR__SSL || strstr(f->text, "SSL routines") != NULL ||

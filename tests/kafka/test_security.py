@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""A broker that wants TLS and SASL/SCRAM, with certificates made here: every verb that talks to Kafka
-works with librdkafka's own properties, and what is wrong with them is said, with what would be right.
+"""A broker that wants TLS and SASL/SCRAM, or a certificate of the client, all made here: every verb that
+talks to Kafka works with librdkafka's own properties, and what is wrong with them is said, with what would be right.
 
 The broker is an older one: Kafka 4 refuses the SCRAM of librdkafka before 2.6.1, which is what Debian 12
 has (it appends the client's nonce twice)."""
@@ -31,39 +31,50 @@ def make_ca(folder, name):
     return key, cert
 
 
-def make_keystore(folder, ca_key, ca_cert):
-    """The broker's key and certificate for 127.0.0.1."""
-    at = {x: os.path.join(folder, f"broker.{x}") for x in ("key", "csr", "pem", "ext", "p12")}
+def make_certificate(folder, name, ca_key, ca_cert):
+    """A key of 127.0.0.1, be it a broker or a client, and its certificate by that authority."""
+    at = {x: os.path.join(folder, f"{name}.{x}") for x in ("key", "csr", "pem", "ext")}
     openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", at["key"], "-out", at["csr"], "-subj",
             "/CN=127.0.0.1")
     with open(at["ext"], "w") as f:
         f.write("subjectAltName=IP:127.0.0.1\n")
     openssl("x509", "-req", "-in", at["csr"], "-CA", ca_cert, "-CAkey", ca_key, "-CAcreateserial", "-days",
             "2", "-extfile", at["ext"], "-out", at["pem"])
-    openssl("pkcs12", "-export", "-in", at["pem"], "-inkey", at["key"], "-passout", "pass:secret", "-out",
-            at["p12"])
-    return at["p12"]
+    return at["key"], at["pem"]
+
+
+def of_client(key, cert):
+    return {"kafka__ssl.certificate.location": cert, "kafka__ssl.key.location": key}
 
 
 def make_broker(folder):
-    key, ca = make_ca(folder, "authority")
-    port = free_port()
-    store = make_keystore(folder, key, ca)
+    """The broker; what a client of its listener with passwords sets, and one of that with certificates."""
+    authority = make_ca(folder, "authority")
+    key, cert = make_certificate(folder, "broker", *authority)
+    store = os.path.join(folder, "broker.p12")
+    openssl("pkcs12", "-export", "-in", cert, "-inkey", key, "-passout", "pass:secret", "-out", store)
+    port, mutual_port = free_port(), free_port()
     scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-    broker = Broker({"SECURE": ("SASL_SSL", port, port)}, f"""
+    broker = Broker({"SECURE": ("SASL_SSL", port, port), "MUTUAL": ("SSL", mutual_port, mutual_port)}, f"""
 ssl.keystore.location={store}
 ssl.keystore.password=secret
 ssl.keystore.type=PKCS12
 listener.name.secure.sasl.enabled.mechanisms=SCRAM-SHA-512
 listener.name.secure.scram-sha-512.sasl.jaas.config={scram}
+listener.name.mutual.ssl.client.auth=required
+listener.name.mutual.ssl.truststore.type=PEM
+listener.name.mutual.ssl.truststore.location={authority[1]}
 """, ["--add-scram", f"SCRAM-SHA-512=[name=shop,password={PASSWORD}]"], OLD_LIB)
     return broker, {"kafka__bootstrap.servers": f"127.0.0.1:{port}",
                     "kafka__security.protocol": "SASL_SSL", "kafka__sasl.mechanisms": "SCRAM-SHA-512",
                     "kafka__sasl.username": "shop", "kafka__sasl.password": PASSWORD,
-                    "kafka__ssl.ca.location": ca}
+                    "kafka__ssl.ca.location": authority[1]}, \
+        {"kafka__bootstrap.servers": f"127.0.0.1:{mutual_port}", "kafka__security.protocol": "SSL",
+         "kafka__ssl.ca.location": authority[1],
+         **of_client(*make_certificate(folder, "client", *authority))}
 
 
-def test_all_verbs(world, secure):
+def all_verbs(world, secure):
     config = world.config("secure", **secure)
     kindred("topics", "create", "-c", config)
     assert "wrong" not in kindred("topics", "check", "-c", config).stdout
@@ -82,15 +93,29 @@ def test_all_verbs(world, secure):
         i.end()
 
 
-def test_what_is_wrong_is_said(world, secure):
+def test_all_verbs_with_a_password(world, secure, _):
+    all_verbs(world, secure)
+
+
+def test_all_verbs_with_a_certificate(world, _, mutual):
+    all_verbs(world, mutual)
+
+
+def test_what_is_wrong_is_said(world, secure, mutual):
     """By verbs, which end, and by instances, which go on trying."""
-    _, stranger = make_ca(world.folder, "stranger")
+    stranger_key, stranger = make_ca(world.folder, "stranger")
+    strange_client = of_client(*make_certificate(world.folder, "client", stranger_key, stranger))
+    nobody = {k: v for k, v in mutual.items() if k not in strange_client}
+    client = "ssl.certificate.location and ssl.key.location"
     wrong = {
-        "password": ({"kafka__sasl.password": "battery staple"}, "sasl.username and sasl.password"),
-        "mechanism": ({"kafka__sasl.mechanisms": "PLAIN"}, "sasl.mechanisms"),
-        "authority": ({"kafka__ssl.ca.location": stranger}, "ssl.ca.location"),
-        "no-tls": ({"kafka__security.protocol": "PLAINTEXT"}, "security.protocol"),
-        "no-tls-there": ({"kafka__bootstrap.servers": stream.BROKERS}, "security.protocol"),
+        "password": (secure | {"kafka__sasl.password": "battery staple"}, "sasl.username and sasl.password"),
+        "mechanism": (secure | {"kafka__sasl.mechanisms": "PLAIN"}, "sasl.mechanisms"),
+        "authority": (secure | {"kafka__ssl.ca.location": stranger}, "ssl.ca.location"),
+        "no-tls": (secure | {"kafka__security.protocol": "PLAINTEXT"}, "security.protocol"),
+        "no-tls-there": (secure | {"kafka__bootstrap.servers": stream.BROKERS}, "security.protocol"),
+        "no-certificate": (nobody, client),
+        "strange-certificate": (mutual | strange_client, client),
+        "authority-of-mutual": (mutual | {"kafka__ssl.ca.location": stranger}, "ssl.ca.location"),
     }
 
     def verb_fails(verb, path, says):
@@ -98,13 +123,13 @@ def test_what_is_wrong_is_said(world, secure):
                               timeout=stream.LIMIT_S)
         assert done.returncode == 2 and "check " + says in done.stderr, (verb, done)
 
-    runs = [(world.run(f"run-{name}", delivery=d, **secure | options), says)
+    runs = [(world.run(f"run-{name}", delivery=d, **options), says)
             for d, (name, (options, says)) in
-            zip(("exactly-once", "at-least-once") * 3, wrong.items())]
+            zip(("exactly-once", "at-least-once") * 4, wrong.items())]
     with concurrent.futures.ThreadPoolExecutor(2 * len(wrong)) as pool:
         jobs = []
         for name, (options, says) in wrong.items():
-            path = world.config(name, **secure | options)
+            path = world.config(name, **options)
             for verb in (("topics", "check"), ("tail", world.topic("browse"))):
                 jobs.append(pool.submit(verb_fails, verb, path, says))
         for job in jobs:
@@ -118,15 +143,31 @@ def test_what_is_wrong_is_said(world, secure):
         assert i.process.wait(timeout=stream.LIMIT_S) == 0, i.said()
 
 
+def test_files_that_are_wrong(world, _, mutual):
+    """They are read before anything is asked: every verb ends, and says which property has which file."""
+    other_key = make_certificate(world.folder, "other", *make_ca(world.folder, "stranger"))[0]
+    no_pem = world.config("no-pem")
+    for name, path in (("ssl.ca.location", "/nowhere.pem"), ("ssl.certificate.location", "/nowhere.pem"),
+                       ("ssl.certificate.location", no_pem), ("ssl.key.location", "/nowhere.pem"),
+                       ("ssl.key.location", no_pem), ("ssl.key.location", other_key)):
+        config = world.config("wrong", **mutual | {f"kafka__{name}": path})
+        for verb in (("topics", "check"), ("run",), ("tail", world.topic("browse"))):
+            said = kindred(*verb, "-c", config, code=1).stderr
+            assert f"{name}: {path} cannot be used: " in said, said
+    key_alone = world.config("alone", **{k: v for k, v in mutual.items() if "certificate" not in k})
+    said = kindred("topics", "check", "-c", key_alone, code=1).stderr
+    assert "ssl.certificate.location is not set or not for ssl.key.location" in said, said
+
+
 if __name__ == "__main__":
     if not os.path.isdir(OLD_LIB):
         print("skipped: there is no older broker in build/kafka; ./dev kafka up fetches one")
         sys.exit(77)
     folder = tempfile.TemporaryDirectory(prefix="kindred-security-")
-    broker, secure = make_broker(folder.name)
+    broker, secure, mutual = make_broker(folder.name)
     stream.BROKERS = f"127.0.0.1:{broker.port}"
     try:
-        stream.main({k: (lambda world, test=v: test(world, secure)) for k, v in globals().items()
+        stream.main({k: (lambda world, test=v: test(world, secure, mutual)) for k, v in globals().items()
                      if k.startswith("test_")})
     finally:
         broker.close()
