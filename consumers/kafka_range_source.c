@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "consumers/kafka_conf_internal.h"
 #include "consumers/kafka_diagnose.h"
@@ -65,7 +66,7 @@ typedef struct range_source {
     part *parts; /* [n_parts] */
     int n_parts;
     rd_kafka_message_t **held; /* handed out, not released */
-    size_t n_held, cap_held;
+    uint32_t n_held, cap_held;
     kd_arena *arena;   /* tag lists of what was handed out */
     kd_arena *scratch; /* of a head */
     int64_t n_records, n_total, n_later;
@@ -465,14 +466,8 @@ static bool comes_before(const part *a, const part *b)
 
 static bool hold(range_source *k, rd_kafka_message_t *m)
 {
-    if (k->n_held == k->cap_held) {
-        size_t cap = k->cap_held == 0 ? BATCH : k->cap_held * 2;
-        rd_kafka_message_t **held = realloc(k->held, cap * sizeof *held);
-        if (held == NULL)
-            return false;
-        k->held = held;
-        k->cap_held = cap;
-    }
+    if (!kd_grow((void **)&k->held, &k->cap_held, k->n_held + 1, sizeof *k->held))
+        return false;
     k->held[k->n_held++] = m;
     return true;
 }
@@ -506,7 +501,7 @@ static kd_rc next(kd_source *s, kd_record *out, kd_err *err)
 static void release(kd_source *s)
 {
     range_source *k = (range_source *)s;
-    for (size_t i = 0; i < k->n_held; i++)
+    for (uint32_t i = 0; i < k->n_held; i++)
         rd_kafka_message_destroy(k->held[i]);
     k->n_held = 0;
     kd_arena_reset(k->arena);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "consumers/kafka_conf_internal.h"
@@ -462,14 +463,8 @@ static kd_rc take_event(kafka_source *k, const rd_kafka_message_t *m, part *p, k
 
 static bool hold(kafka_source *k, rd_kafka_message_t *m)
 {
-    if (k->n_held == k->cap_held) {
-        size_t cap = k->cap_held == 0 ? KD_KAFKA_BATCH : k->cap_held * 2;
-        rd_kafka_message_t **held = realloc(k->held, cap * sizeof *held);
-        if (held == NULL)
-            return false;
-        k->held = held;
-        k->cap_held = cap;
-    }
+    if (!kd_grow((void **)&k->held, &k->cap_held, k->n_held + 1, sizeof *k->held))
+        return false;
     k->held[k->n_held++] = m;
     return true;
 }
@@ -553,7 +548,7 @@ static kd_rc next(kd_source *s, kd_record *out, kd_err *err)
 static void release(kd_source *s)
 {
     kafka_source *k = (kafka_source *)s;
-    for (size_t i = 0; i < k->n_held; i++)
+    for (uint32_t i = 0; i < k->n_held; i++)
         rd_kafka_message_destroy(k->held[i]);
     k->n_held = 0;
     kd_arena_reset(k->arena);

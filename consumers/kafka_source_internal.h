@@ -55,7 +55,7 @@ typedef struct kafka_source {
     int n_waiting;
     int until_fetch;           /* takes until a partition is looked for again */
     rd_kafka_message_t **held; /* handed out, not released */
-    size_t n_held, cap_held;
+    uint32_t n_held, cap_held;
     kd_arena *arena;
     bool has_said_before; /* what the group's first start leaves unanswered */
     bool events_paused, is_subscribed, is_member, is_away, is_full, is_full_paused;
