@@ -9,37 +9,34 @@
 
 enum { CALL_MS = 5000, FIRST_TRY_MS = 80, IDS = 64 };
 
-/* A producer with our connection; `id`: transactional, nullable. */
+/* A producer with our connection and a transactional id. */
 static kd_rc make_client(const kd_property *properties, size_t n, const char *id, rd_kafka_t **out,
                          kd_err *err)
 {
-    const char *const own[][2] = {{id == NULL ? NULL : "transactional.id", id}, {NULL, NULL}};
+    const char *const own[][2] = {{"transactional.id", id}, {NULL, NULL}};
     rd_kafka_conf_t *conf = NULL;
     KD_TRY(kd_kafka_conf_aside(properties, n, own, &conf, err));
     return kd_kafka_client(RD_KAFKA_PRODUCER, conf, out, err);
 }
 
-/* The offsets as they are, without waiting for open transactions; NULL: they are not to be had. */
-static rd_kafka_event_t *list_offsets(rd_kafka_t *rk, const char *group,
-                                      const rd_kafka_topic_partition_list_t *partitions)
+/* The offsets as they are, without waiting for open transactions, into `list`. By a consumer that
+ * joins nothing: the admin API's question ends the process when the coordinator goes away meanwhile
+ * (librdkafka's issue 4605). */
+static kd_rc list_offsets(const kd_property *properties, size_t n, const char *group,
+                          rd_kafka_topic_partition_list_t *list, kd_err *err)
 {
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
-    rd_kafka_AdminOptions_t *o =
-        rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
-    char text[128];
-    rd_kafka_AdminOptions_set_request_timeout(o, CALL_MS, text, sizeof text);
-    rd_kafka_ListConsumerGroupOffsets_t *ask =
-        rd_kafka_ListConsumerGroupOffsets_new(group, partitions);
-    rd_kafka_ListConsumerGroupOffsets(rk, &ask, 1, o, queue);
-    rd_kafka_ListConsumerGroupOffsets_destroy(ask);
-    rd_kafka_AdminOptions_destroy(o);
-    rd_kafka_event_t *e = rd_kafka_queue_poll(queue, CALL_MS * 2);
-    rd_kafka_queue_destroy(queue);
-    if (e != NULL && rd_kafka_event_error(e) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        rd_kafka_event_destroy(e);
-        e = NULL;
-    }
-    return e;
+    const char *const own[][2] = {{"group.id", group},
+                                  {"isolation.level", "read_uncommitted"},
+                                  {"enable.auto.commit", "false"},
+                                  {NULL, NULL}};
+    rd_kafka_conf_t *conf = NULL;
+    rd_kafka_t *rk = NULL;
+    KD_TRY(kd_kafka_conf_aside(properties, n, own, &conf, err));
+    KD_TRY(kd_kafka_client(RD_KAFKA_CONSUMER, conf, &rk, err));
+    rd_kafka_resp_err_t rc = rd_kafka_committed(rk, list, CALL_MS);
+    rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE); /* it is in no group */
+    return rc == RD_KAFKA_RESP_ERR_NO_ERROR ? KD_OK
+                                            : kd_fail(err, KD_RETRY, "%s", rd_kafka_err2str(rc));
 }
 
 /* Ends what the id left open. KD_RETRY: not in `timeout_ms`, and worth another try. */
@@ -103,26 +100,13 @@ void kd_kafka_fence_owners(const kd_property *properties, size_t n_properties, c
 {
     char *ids[IDS];
     int n = 0;
-    rd_kafka_t *rk = NULL;
-    rd_kafka_event_t *e = make_client(properties, n_properties, NULL, &rk, NULL) == KD_OK
-                              ? list_offsets(rk, group, partitions)
-                              : NULL;
-    const rd_kafka_ListConsumerGroupOffsets_result_t *result =
-        e == NULL ? NULL : rd_kafka_event_ListConsumerGroupOffsets_result(e);
-    size_t n_groups = 0;
-    const rd_kafka_group_result_t **groups =
-        result == NULL ? NULL : rd_kafka_ListConsumerGroupOffsets_result_groups(result, &n_groups);
-    for (size_t g = 0; g < n_groups; g++) {
-        const rd_kafka_topic_partition_list_t *list = rd_kafka_group_result_partitions(groups[g]);
-        for (int i = 0; list != NULL && i < list->cnt; i++)
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_copy(partitions);
+    if (list_offsets(properties, n_properties, group, list, NULL) == KD_OK)
+        for (int i = 0; i < list->cnt; i++)
             n = note_id(ids, n, &list->elems[i], own);
-    }
-    if (e != NULL)
-        rd_kafka_event_destroy(e);
     else
         say(arg, "who answered before is not to be learned; an open transaction is waited for");
-    if (rk != NULL)
-        rd_kafka_destroy(rk);
+    rd_kafka_topic_partition_list_destroy(list);
     for (int k = 0; k < n; k++) {
         fence(properties, n_properties, ids[k], say, arg);
         free(ids[k]);
