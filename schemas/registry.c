@@ -295,7 +295,7 @@ static kd_rc status_err(const kd_registry *r, long status, const refusal *f, kd_
     if (status == 401 || status == 403)
         return kd_fail(err, KD_ECONFIG,
                        "registry %.90s refuses access (%ld): set "
-                       "registry.basic.auth",
+                       "schema.registry.basic.auth",
                        r->base, status);
     if (status == 429 || status >= 500)
         return kd_fail(err, KD_RETRY, "registry %.80s answers %ld: %.100s", r->base, status,
