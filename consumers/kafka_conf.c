@@ -103,8 +103,9 @@ kd_rc kd_kafka_client(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **
 kd_rc kd_kafka_need_address(const kd_property *given, size_t n, kd_err *err)
 {
     for (size_t k = 0; k < n; k++)
-        if (strcmp(given[k].name, "bootstrap.servers") == 0 ||
-            strcmp(given[k].name, "metadata.broker.list") == 0)
+        if ((strcmp(given[k].name, "bootstrap.servers") == 0 ||
+             strcmp(given[k].name, "metadata.broker.list") == 0) &&
+            given[k].value[0] != '\0')
             return KD_OK;
     return kd_fail(err, KD_ECONFIG,
                    "kafka: bootstrap.servers is not set, so no address was tried; set it below "

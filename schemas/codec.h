@@ -27,7 +27,7 @@ typedef struct kd_codec_options {
     kd_ms (*now)(void *now_arg);  /* any clock, for the life of "no such schema"; NULL: that life is
                                      counted in look-ups (1000) instead of time (30 s) */
     void *now_arg;
-    int64_t patience_ms; /* with a clock: the registry is waited for so long at most in any second;
+    int64_t patience_ms; /* with a clock: the registry is waited for so long in each second;
                             0 = as long as an answer takes */
 } kd_codec_options;
 

@@ -462,6 +462,8 @@ static kd_rc open_run(kd_backtest *b, run *r, const kd_config *c, kd_err *err)
     kd_pipeline_options po = kd_config_pipeline(&c->values);
     po.max_dead_letters = b->opt.max_dead_letters;
     po.similar_count = 0;
+    if (kd_opt_int(&c->values, "workers") == 0) /* the configurations share the cores */
+        po.workers = b->opt.threads > b->n ? b->opt.threads / b->n : 1;
     b->batch_size = po.epoch_max > b->batch_size ? po.epoch_max : b->batch_size;
     KD_TRY(kd_digest_sink_new(&r->digest, err));
     KD_TRY(kd_recommender_new(&c->values, &r->rec, err));

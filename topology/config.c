@@ -215,9 +215,10 @@ static kd_rc take_list(walk *w, const char *name, const kd_yaml_node *key, const
                        kd_err *err)
 {
     const kd_opt_value *row = kd_opt_find(&w->c->values, name);
-    if (row == NULL) /* says so */
+    const bool is_property = strncmp(name, "kafka.", 6) == 0;
+    if (row == NULL && !is_property) /* says so */
         return take_scalar(w, name, key, list, err);
-    if (row->opt->type != KD_OPT_LIST)
+    if (is_property || row->opt->type != KD_OPT_LIST)
         return kd_yaml_fail(w->yaml, list, err, "%s: a list is not an option's value", name);
     kd_buf text = {0};
     for (size_t k = 0; k < list->n; k++) {

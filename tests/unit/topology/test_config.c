@@ -303,6 +303,8 @@ static void test_a_list(void **unused)
         {"rules.boost:\n  - item:a=2; item:b=3\n", "shop.yaml:2:5", "without \";\""},
         {"rules.boost: [item:a=2, ]\nrules:\n  boost: x\n", "shop.yaml:3:3", "is there twice"},
         {"group.id: [a, b]\n", "shop.yaml:1:11", "group.id: a list is not an option's value"},
+        {"kafka:\n  bootstrap.servers: [a:9092, b:9092]\n", "shop.yaml:2:22",
+         "kafka.bootstrap.servers: a list is not an option's value"},
         {"rules.bost: [a]\n", "shop.yaml:1:1", "did you mean rules.boost"},
     };
     kd_config c = made();
