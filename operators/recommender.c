@@ -413,8 +413,6 @@ kd_rc kd_recommender_prepare(kd_recommender *r, kd_err *err)
     if (s->content != NULL && (r->has_events || !r->has_products))
         KD_TRY(kd_content_settle(s->content, err));
     r->has_events = r->has_products = false;
-    if (r->blend.rules != NULL)
-        kd_rules_resolve(r->rules, s);
     kd_state_tidy(r->state, r->tidy_due / TIDY_EVERY);
     r->tidy_due %= TIDY_EVERY;
     return KD_OK;

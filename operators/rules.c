@@ -13,16 +13,8 @@ typedef struct factors {
     uint32_t cap;
 } factors;
 
-/* A place of `found`: the slot of a term in the state's table, and its factor. */
-typedef struct found {
-    uint32_t term; /* KD_NO_SLOT = empty */
-    double factor;
-} found;
-
 struct kd_rules {
     factors items, terms; /* of terms the name is with its kind byte */
-    found *found;         /* [mask + 1] open addressing; at most half full */
-    uint32_t mask, n_found;
 };
 
 static kd_str trimmed(const char *p, const char *end)
@@ -100,21 +92,6 @@ static kd_rc read_rules(kd_rules *r, const char *text, kd_text *t, kd_err *err)
     return KD_OK;
 }
 
-/* Room to find the terms in: twice as many places as there can be terms, a power of two. */
-static kd_rc make_places(kd_rules *r, kd_err *err)
-{
-    uint32_t n = 1;
-    while (n < 2 * r->terms.names.n_live)
-        n *= 2;
-    r->found = malloc(n * sizeof *r->found);
-    r->mask = n - 1;
-    if (r->found == NULL)
-        return kd_fail(err, KD_ENOMEM, "no memory for rules");
-    for (uint32_t k = 0; k < n; k++)
-        r->found[k].term = KD_NO_SLOT;
-    return KD_OK;
-}
-
 static kd_rc make(kd_rules *r, const char *text, kd_err *err)
 {
     kd_text *t = NULL;
@@ -124,7 +101,7 @@ static kd_rc make(kd_rules *r, const char *text, kd_err *err)
     KD_TRY(kd_text_new(&o, &t, err));
     kd_rc rc = read_rules(r, text, t, err);
     kd_text_free(t);
-    return rc == KD_OK ? make_places(r, err) : rc;
+    return rc;
 }
 
 kd_rc kd_rules_of(const kd_opt_values *v, kd_rules **out, kd_err *err)
@@ -152,7 +129,6 @@ void kd_rules_free(kd_rules *r)
     kd_ids_dispose(&r->terms.names);
     free(r->items.factor);
     free(r->terms.factor);
-    free(r->found);
     free(r);
 }
 
@@ -161,53 +137,26 @@ uint32_t kd_rules_count(const kd_rules *r)
     return r->items.names.n_live + r->terms.names.n_live;
 }
 
-/* Where a term is, or the empty place where it would be. */
-static found *place_of(const kd_rules *r, uint32_t term)
+/* The factor of the name that is at a slot of `ids`. Its hash is there; whether it is the same name
+ * is asked of the one rule that has it. */
+static double factor_of(const factors *f, const kd_ids *ids, uint32_t slot)
 {
-    uint32_t at = term * 2654435761u & r->mask;
-    while (r->found[at].term != term && r->found[at].term != KD_NO_SLOT)
-        at = (at + 1) & r->mask;
-    return &r->found[at];
-}
-
-void kd_rules_resolve(kd_rules *r, const kd_state *s)
-{
-    for (uint32_t k = 0; k <= r->mask && r->n_found > 0; k++)
-        r->found[k].term = KD_NO_SLOT;
-    r->n_found = 0;
-    if (s->content == NULL)
-        return;
-    for (uint32_t k = 0; k < r->terms.names.n_live; k++) { /* none was released: slots are 0.. */
-        uint32_t term = kd_tfidf_term(s->content->tfidf, kd_ids_get(&r->terms.names, k));
-        if (term == KD_NO_SLOT)
-            continue;
-        *place_of(r, term) = (found){term, r->terms.factor[k]};
-        r->n_found++;
-    }
-}
-
-/* The id's hash is there; whether it is the same id is asked of the one rule that has it. */
-static double item_factor(const kd_rules *r, const kd_state *s, uint32_t item)
-{
-    const kd_ids *names = &r->items.names;
-    uint64_t hash = s->items.hash[item];
-    uint32_t at = kd_index_home(&names->index, hash), slot1;
-    while ((slot1 = kd_index_next(&names->index, hash, &at)) != 0)
-        if (kd_str_eq(kd_ids_get(names, slot1 - 1), kd_ids_get(&s->items, item)))
-            return r->items.factor[slot1 - 1];
+    uint64_t hash = ids->hash[slot];
+    uint32_t at = kd_index_home(&f->names.index, hash), slot1;
+    while ((slot1 = kd_index_next(&f->names.index, hash, &at)) != 0)
+        if (kd_str_eq(kd_ids_get(&f->names, slot1 - 1), kd_ids_get(ids, slot)))
+            return f->factor[slot1 - 1];
     return 1;
 }
 
 double kd_rules_factor(const kd_rules *r, const kd_state *s, uint32_t item)
 {
-    double factor = r->items.names.n_live == 0 ? 1 : item_factor(r, s, item);
-    if (r->n_found == 0)
+    double factor = r->items.names.n_live == 0 ? 1 : factor_of(&r->items, &s->items, item);
+    if (r->terms.names.n_live == 0 || s->content == NULL)
         return factor;
-    kd_vector v = kd_tfidf_vector(s->content->tfidf, item);
-    for (uint32_t k = 0; k < v.n; k++) {
-        const found *x = place_of(r, v.tf[k].term);
-        if (x->term != KD_NO_SLOT)
-            factor *= x->factor;
-    }
+    const kd_tfidf *x = s->content->tfidf;
+    kd_vector v = kd_tfidf_vector(x, item);
+    for (uint32_t k = 0; k < v.n; k++)
+        factor *= factor_of(&r->terms, &x->terms, v.tf[k].term);
     return factor;
 }
