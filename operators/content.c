@@ -120,6 +120,12 @@ static void note_due(kd_content *x, uint32_t item)
     x->due[x->n_due++] = item;
 }
 
+/* What a change makes due of others' lists. */
+static void owe(kd_content *x)
+{
+    x->owed += x->opt.drift > 0 ? 1 / x->opt.drift : INFINITY;
+}
+
 kd_rc kd_content_set(kd_content *x, uint32_t item, const kd_product *p, kd_err *err)
 {
     KD_TRY(make_room(x, item, err));
@@ -145,7 +151,7 @@ kd_rc kd_content_set(kd_content *x, uint32_t item, const kd_product *p, kd_err *
         it->norm = kd_tfidf_norm(x->tfidf, item);
     }
     if (changed || hides)
-        x->owed += x->opt.drift > 0 ? 1 / x->opt.drift : INFINITY;
+        owe(x);
     if (changed || shows_again)
         note_due(x, item);
     return KD_OK;
@@ -157,17 +163,13 @@ void kd_content_drop(kd_content *x, uint32_t item)
         return;
     kd_content_item *it = &x->item[item];
     it->is_hidden = false;
-    if (it->list != 0)
-        x->n_lists--;
-    kd_slab_release(x->lists, it->list, x->opt.neighbours * sizeof(kd_alike));
-    it->list = it->n_list = 0;
-    it->bar = 0;
+    kd_content_drop_list(x, item);
     if (!kd_tfidf_remove(x->tfidf, item))
         return;
     x->gen[item]++;
     it->category = it->brand = KD_NO_SLOT;
     it->norm = 0;
-    x->owed += x->opt.drift > 0 ? 1 / x->opt.drift : INFINITY;
+    owe(x);
 }
 
 /* -- likeness --------------------------------------------------------------------------------- */

@@ -80,9 +80,9 @@ typedef struct kd_content {
     kd_slab *lists;
     uint32_t *due; /* [n_due] items whose text is another one, or that may be shown again */
     uint32_t n_due, cap_due;
-    double owed; /* lists to be worked out anew, at most one circle after settling */
-    uint32_t n_lists;
-    uint32_t next; /* the circle's hand */
+    double owed;      /* lists to be worked out anew, at most one circle after settling */
+    uint32_t n_lists; /* products that have one */
+    uint32_t next;    /* the circle's hand */
     struct kd_content_space *space;
     struct kd_dense *dense; /* NULL: EXACT */
     uint64_t n_searches, n_scored;

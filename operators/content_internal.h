@@ -28,6 +28,9 @@ typedef struct kd_content_space {
 
 void kd_content_space_dispose(kd_content_space *w);
 
+/* Gives the block of a product's list back, if it has one. */
+void kd_content_drop_list(kd_content *x, uint32_t item);
+
 /* True if (likeness, id) of a comes before that of b in a list. */
 bool kd_content_is_better(const kd_content *x, double la, uint32_t a, double lb, uint32_t b);
 

@@ -224,22 +224,22 @@ static size_t list_bytes(const kd_content *x)
     return x->opt.neighbours * sizeof(kd_alike);
 }
 
-static void drop_list(kd_content *x, uint32_t item)
+void kd_content_drop_list(kd_content *x, uint32_t item)
 {
     kd_content_item *it = &x->item[item];
-    x->n_lists--;
+    if (it->list == 0)
+        return;
     kd_slab_release(x->lists, it->list, list_bytes(x));
     it->list = it->n_list = 0;
     it->bar = 0;
+    x->n_lists--;
 }
 
-/* A block for the list of a product that has a text; none for one that has not. */
-static kd_rc list_room(kd_content *x, uint32_t item, double norm, kd_err *err)
+/* A block for the list of a product, if it has none. */
+static kd_rc list_room(kd_content *x, uint32_t item, kd_err *err)
 {
     kd_content_item *it = &x->item[item];
-    if (it->list != 0 && norm == 0)
-        drop_list(x, item);
-    if (it->list != 0 || norm == 0)
+    if (it->list != 0)
         return KD_OK;
     it->list = kd_slab_alloc(x->lists, list_bytes(x));
     it->n_list = 0;
@@ -253,7 +253,7 @@ static kd_rc list_room(kd_content *x, uint32_t item, double norm, kd_err *err)
 /* Offers the product to another's list. */
 static kd_rc offer(kd_content *x, uint32_t to, kd_alike a, kd_err *err)
 {
-    KD_TRY(list_room(x, to, 1, err));
+    KD_TRY(list_room(x, to, err));
     kd_content_item *it = &x->item[to];
     kd_alike *list = kd_slab_ptr(x->lists, it->list);
     uint32_t n = 0;
@@ -292,9 +292,11 @@ static kd_rc search(kd_content *x, uint32_t item, bool offers, kd_err *err)
     kd_content_space *w = x->space;
     kd_content_item *it = &x->item[item];
     double norm = it->norm = kd_tfidf_norm(x->tfidf, item), bar;
-    KD_TRY(list_room(x, item, norm, err));
-    if (norm == 0)
+    if (norm == 0) {
+        kd_content_drop_list(x, item);
         return KD_OK;
+    }
+    KD_TRY(list_room(x, item, err));
     KD_TRY(make_query(x, item, err));
     x->n_searches++;
     double more = gather(x, item, norm, &bar);
@@ -332,9 +334,11 @@ static kd_rc rescore(kd_content *x, uint32_t item, const uint32_t *proposed, uin
                      bool offers, kd_err *err)
 {
     kd_content_item *it = &x->item[item];
-    KD_TRY(list_room(x, item, it->norm, err));
-    if (it->norm == 0)
+    if (it->norm == 0) {
+        kd_content_drop_list(x, item);
         return KD_OK;
+    }
+    KD_TRY(list_room(x, item, err));
     KD_TRY(make_query(x, item, err));
     x->n_searches++;
     kd_rc rc = KD_OK;
