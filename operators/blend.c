@@ -97,7 +97,8 @@ static kd_rc fit(const kd_state *s, const kd_blend_options *o, const kd_subject 
         kd_grow((void **)&w->about, &w->cap_about, (uint32_t)most + cf->n_items + LANES,
                 sizeof *w->about) &&
         kd_grow((void **)&w->taken, &w->cap_taken, TAKEN + s->opt.history_max, sizeof *w->taken) &&
-        kd_grow((void **)&w->at, &w->cap_at, (uint32_t)most + cf->n_items + 1, sizeof *w->at) &&
+        kd_grow((void **)&w->at, &w->cap_at, s->content == NULL ? 0 : s->content->opt.neighbours,
+                sizeof *w->at) &&
         kd_grow((void **)&w->pool, &w->cap_pool, pool_size(o) + 1, sizeof *w->pool))
         return KD_OK;
     return kd_fail(err, KD_ENOMEM, "no room for %llu candidates", (unsigned long long)most);
@@ -438,18 +439,6 @@ static void add_content_of(const kd_state *s, const kd_blend_options *o, const k
 /* -- the pool ---------------------------------------------------------------------------------
  */
 
-/* Which of about[0..n) reach the bar, into at[]; returns how many. */
-static uint32_t above_bar(kd_blend_space *w, uint32_t n)
-{
-    const float bar = (float)w->bar;
-    uint32_t above = 0;
-    for (uint32_t k = 0; k < n; k++) {
-        w->at[above] = k;
-        above += w->about[k] >= bar;
-    }
-    return above;
-}
-
 /* The best candidates into the pool: of all but few, what they come to is below the bar. The
  * trends' head is gone through as long as it can reach it. */
 static void collect(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
@@ -465,13 +454,13 @@ static void collect(const kd_state *s, const kd_blend_options *o, const kd_subje
         add_content(s, o, subject, cf, w, d);
         estimate_candidates(cf, w, d);
     }
-    const uint32_t n = above_bar(w, cf->n_items + w->n_candidates);
+    const uint32_t n = cf->n_items + w->n_candidates;
     for (uint32_t k = 0; k < n; k++) {
-        uint32_t place = w->at[k], at = place - cf->n_items; /* wraps below 0 */
-        uint32_t item = place < cf->n_items ? cf->items[place] : w->candidate[at].item;
-        if (!(w->about[place] >= w->bar))
+        if (!(w->about[k] >= w->bar))
             continue;
-        if (place < cf->n_items ? w->mark[item] == 0 : cf->score[item] >= 0)
+        uint32_t at = k - cf->n_items; /* wraps below 0 */
+        uint32_t item = k < cf->n_items ? cf->items[k] : w->candidate[at].item;
+        if (k < cf->n_items ? w->mark[item] == 0 : cf->score[item] >= 0)
             offer(s, o, cf, w, item, d);
     }
     for (uint32_t k = 0; d->n_trend > 0 && k < s->trend->n_top; k++) {
