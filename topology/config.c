@@ -396,16 +396,14 @@ uint32_t kd_config_workers(const kd_opt_values *v)
 
 kd_pipeline_options kd_config_pipeline(const kd_opt_values *v)
 {
-    const char *similar = kd_opt_str(v, "topics.similar");
-    bool has_similar = similar != NULL && similar[0] != '\0';
+    bool has_similar = kd_opt_given(v, "topics.similar") != NULL;
     return (kd_pipeline_options){.epoch_max = (uint32_t)kd_opt_int(v, "epoch.max"),
                                  .workers = kd_config_workers(v),
                                  .rate_max = kd_opt_int(v, "shopper.rate.max"),
                                  .emit_always = kd_opt_int(v, "emit") == 0,
                                  .similar_count =
                                      has_similar ? (uint32_t)kd_opt_int(v, "similar.count") : 0,
-                                 .has_needs = kd_opt_str(v, "topics.needs") != NULL &&
-                                              kd_opt_str(v, "topics.needs")[0] != '\0',
+                                 .has_needs = kd_opt_given(v, "topics.needs") != NULL,
                                  .similar_threshold = kd_opt_real(v, "similar.threshold"),
                                  .similar_fanout = (uint32_t)kd_opt_int(v, "similar.fanout.max"),
                                  .max_dead_letters = kd_opt_int(v, "max.dead-letters")};

@@ -314,10 +314,8 @@ static kd_rc renew_catalogue(void *arg, kd_err *err)
 {
     kd_live *x = arg;
     kd_manifest *m = &x->restored.manifest;
-    const char *inputs[KD_RECORD_TYPES], *topic;
+    const char *topic = kd_opt_given(&x->config->values, "topics.catalog");
     kd_ms kept = 0;
-    (void)kd_topics_inputs(&x->config->values, inputs, NULL);
-    topic = inputs[KD_CATALOG];
     if (x->restored.name == NULL || topic == NULL)
         return KD_OK;
     KD_TRY(removals_kept_ms(x, topic, &kept, err));
