@@ -91,7 +91,7 @@ typedef struct kd_progress_line {
     const char *done; /* what counts->updates are here: "updates", "acknowledged" */
     int64_t shown_ms, last_records, last_ms;
 } kd_progress_line;
-/* A line of its own above the progress; the argument is a kd_progress_line. */
+/* A line of its own, above the progress if there is one: `arg` is a kd_progress_line, nullable. */
 void kd_progress_notice(void *arg, const char *text);
 void kd_progress_line_init(kd_progress_line *p, const char *done);
 void kd_progress_show(void *arg, const kd_counts *counts, const kd_progress *progress,

@@ -9,13 +9,7 @@
 
 enum { FLUSH_MS = 60000 };
 
-static void on_notice(void *arg, const char *text)
-{
-    (void)arg;
-    fprintf(stderr, "kindred: %s\n", text);
-}
-
-static const kd_run_options notice = {.on_notice = on_notice};
+static const kd_run_options notice = {.on_notice = kd_progress_notice};
 
 static kd_rc connect_producer(void *arg, kd_err *err)
 {

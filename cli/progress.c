@@ -16,7 +16,8 @@ void kd_progress_line_init(kd_progress_line *p, const char *done)
 void kd_progress_notice(void *arg, const char *text)
 {
     const kd_progress_line *line = arg;
-    fprintf(stderr, "%skindred: %s\n", line->has_line ? "\r\x1b[K" : "", text);
+    bool has_line = line != NULL && line->has_line;
+    fprintf(stderr, "%skindred: %s\n", has_line ? "\r\x1b[K" : "", text);
 }
 
 /* What is behind, as far as that is known. How far others are with their partitions is not: an

@@ -230,15 +230,9 @@ static kd_rc tell_faults(const recommend *x, const char *path, kd_err *err)
 /* -- learning
  * --------------------------------------------------------------------------------------- */
 
-static void on_notice(void *arg, const char *text)
-{
-    (void)arg;
-    fprintf(stderr, "kindred: %s\n", text);
-}
-
 static kd_rc load(recommend *x, const kd_flag *flags, kd_err *err)
 {
-    kd_restore_options o = {.values = &x->common.config.values, .on_notice = on_notice};
+    kd_restore_options o = {.values = &x->common.config.values, .on_notice = kd_progress_notice};
     kd_restored r;
     if (kd_flag_given(flags, "in"))
         return kd_fail(err, KD_ECONFIG, "--in or --snapshot, not both");
@@ -262,7 +256,7 @@ static kd_rc learn(recommend *x, const kd_flag *flags, kd_err *err)
     kd_pipeline_options po = kd_config_pipeline(v);
     po.workers = 1;
     po.is_silent = true;
-    po.on_notice = on_notice;
+    po.on_notice = kd_progress_notice;
     KD_TRY(kd_pipeline_new(&po, x->source, x->rec, x->sink, &x->pipeline, err));
     KD_TRY(x->source->kind->start(x->source, err));
     KD_TRY(x->sink->kind->start(x->sink, err));
