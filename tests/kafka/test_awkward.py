@@ -184,15 +184,21 @@ def input_places(world):
                  "%p %o\n"], capture_output=True, text=True, timeout=stream.LIMIT_S).stdout.splitlines()}
 
 
-def test_registry_gone_while_running(world):
-    """Known schemas are read on; a record with a new one waits, and its partition with it; the other
-    partitions go on, whether the registry refuses connections or takes them and says nothing."""
+def run_behind_a_registry_proxy(world, timeout):
+    """An instance that has answered some events, and the proxy between it and the registry."""
     host, path = re.match(r"http://([^/]+)(/.*)", stream.REGISTRY).groups()
     proxy = Proxy(int(host.split(":")[1]))
     a = world.run(schema__registry__url=f"http://127.0.0.1:{proxy.port}{path}",
-                  schema__registry__timeout="500ms", **EXACTLY).joined()
+                  schema__registry__timeout=timeout, **EXACTLY).joined()
     world.produce(60)
     world.all_answered()
+    return a, proxy
+
+
+def test_registry_gone_while_running(world):
+    """Known schemas are read on; a record with a new one waits, and its partition with it; the other
+    partitions go on, whether the registry refuses connections or takes them and says nothing."""
+    a, proxy = run_behind_a_registry_proxy(world, "500ms")
     stuck = min(p for t, p, _ in input_places(world) if t == world.topic("browse"))
     proxy.stall()
     put_under_a_new_schema(world, stuck)
@@ -218,12 +224,7 @@ test_registry_gone_while_running.registry = True
 def test_registry_that_does_not_answer(world):
     """Its time limit is of no concern to anybody else: other partitions are answered, and the end comes when
     asked for, while the question is under way."""
-    host, path = re.match(r"http://([^/]+)(/.*)", stream.REGISTRY).groups()
-    proxy = Proxy(int(host.split(":")[1]))
-    a = world.run(schema__registry__url=f"http://127.0.0.1:{proxy.port}{path}",
-                  schema__registry__timeout="10m", **EXACTLY).joined()
-    world.produce(60)
-    world.all_answered()
+    a, proxy = run_behind_a_registry_proxy(world, "10m")
 
     def waits():
         return len(re.findall(rf"browse\[{stuck}\].* has not answered yet; this partition waits", a.said()))
