@@ -379,7 +379,7 @@ static bool is_letter(const UChar *w, int32_t n)
     return n == 1 && w[0] >= 'a' && w[0] <= 'z' && is_chinese(w[1]);
 }
 
-/* A character that may be part of a run: not a particle, and not the measure of a number ("10 片").
+/* A character that may be part of a run: not a particle, and not the measure of a number ("10片").
  */
 static bool is_lone(kd_text *t, const UChar *w, int32_t n, bool is_measure)
 {
