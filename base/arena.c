@@ -21,7 +21,7 @@ typedef struct block {
 } block;
 
 struct kd_arena {
-    block *head; /* newest block; the chain ends in the first one */
+    block *head; /* newest block */
     size_t cap_bytes;
     size_t taken;
     size_t handed;
@@ -37,12 +37,18 @@ kd_arena *kd_arena_new(size_t cap_bytes)
 
 static void free_blocks(kd_arena *a, block *keep)
 {
-    while (a->head != keep) {
-        block *b = a->head;
-        a->head = b->next;
-        a->taken -= b->cap;
-        free(b);
+    block *b = a->head;
+    while (b != NULL) {
+        block *next = b->next;
+        if (b != keep) {
+            a->taken -= b->cap;
+            free(b);
+        }
+        b = next;
     }
+    a->head = keep;
+    if (keep != NULL)
+        keep->next = NULL;
 }
 
 void kd_arena_free(kd_arena *a)
@@ -55,11 +61,11 @@ void kd_arena_free(kd_arena *a)
 
 void kd_arena_reset(kd_arena *a)
 {
-    block *first = a->head;
-    while (first != NULL && first->next != NULL)
-        first = first->next;
+    block *last = a->head; /* the largest, but for one that was made for a single object */
+    while (last != NULL && last->cap > LAST_BLOCK)
+        last = last->next;
     /* Under ASan each object is a block of its own and none is kept: stale pointers show. */
-    free_blocks(a, KD_ARENA_DEBUG ? NULL : first);
+    free_blocks(a, KD_ARENA_DEBUG ? NULL : last);
     if (a->head != NULL)
         a->head->used = 0;
     a->handed = 0;

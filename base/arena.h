@@ -3,7 +3,8 @@
  * I1  every pointer from an arena lives until the arena is reset or freed, or until a mark taken
  *     before it is restored.
  * I2  cap_bytes bounds what the arena takes from malloc; past it kd_arena_alloc returns NULL.
- * A reset keeps the first block, so a steady state allocates nothing.
+ * A reset keeps one block, the last that grew (1 MiB at most): a steady state that fits into it
+ * allocates nothing.
  * @thread one: an arena belongs to one thread at a time.
  */
 #ifndef KD_ARENA_H
@@ -16,7 +17,7 @@ typedef struct kd_arena kd_arena;
 /* Owned by the caller; cap_bytes 0 means no cap. NULL when out of memory. */
 kd_arena *kd_arena_new(size_t cap_bytes);
 void kd_arena_free(kd_arena *a);
-/* Gives everything back at once; the first block is kept. */
+/* Gives everything back at once; one block is kept. */
 void kd_arena_reset(kd_arena *a);
 
 /* n bytes, aligned for any type, not cleared; n = 0 gives a valid pointer. NULL over the cap. */
