@@ -37,6 +37,7 @@ kd_schema_id kd_schema_of_out(kd_out_type type);
  * of a replay's output is taken over kd_update_encode. A KD_OUT_FORGOTTEN appends nothing. */
 void kd_update_encode(const kd_update *u, kd_buf *out);
 void kd_record_encode(const kd_record *r, kd_buf *out);
+/* Takes o->encoded if it is there. */
 void kd_out_encode(const kd_out *o, kd_buf *out);
 
 /* The body of an update that was written with this build's schema. Strings

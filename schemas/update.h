@@ -100,6 +100,7 @@ typedef enum kd_out_type {
 
 typedef struct kd_out {
     kd_out_type type;
+    kd_str encoded; /* what kd_out_encode appends, if it is made already; else null */
     union {
         const kd_update *update;
         const kd_similar *similar;
