@@ -58,10 +58,22 @@ static bool note(kd_state *s, uint32_t slot, uint32_t half, int shift)
     return true;
 }
 
-bool kd_published_list(kd_state *s, const kd_update *u, uint32_t term)
+uint32_t kd_published_of(const kd_update *u, uint32_t term)
 {
-    uint32_t slot = kd_state_shopper(s, u->shopper_id);
-    return slot == KD_NO_SLOT || note(s, slot, half_of(of_list(u, term)), 0);
+    return half_of(of_list(u, term));
+}
+
+bool kd_published_differs(const kd_state *s, kd_str shopper, uint32_t fingerprint)
+{
+    uint32_t slot = kd_state_shopper(s, shopper);
+    return slot == KD_NO_SLOT || slot >= s->published_cap ||
+           (uint32_t)s->published[slot] != fingerprint;
+}
+
+bool kd_published_list(kd_state *s, kd_str shopper, uint32_t fingerprint)
+{
+    uint32_t slot = kd_state_shopper(s, shopper);
+    return slot == KD_NO_SLOT || note(s, slot, fingerprint, 0);
 }
 
 bool kd_published_needs(kd_state *s, const kd_needs *x, uint32_t term)

@@ -12,8 +12,13 @@
 #include "operators/state.h"
 #include "schemas/update.h"
 
-/* True if ids, scores or parts are not those that were published last; notes them as published. */
-bool kd_published_list(kd_state *s, const kd_update *u, uint32_t term);
+/* The fingerprint of ids, scores and parts, never 0.   @thread any */
+uint32_t kd_published_of(const kd_update *u, uint32_t term);
+/* True if the shopper's list of this fingerprint is not the one that was published last.   @thread
+ * any worker */
+bool kd_published_differs(const kd_state *s, kd_str shopper, uint32_t fingerprint);
+/* The same, and notes it as published. */
+bool kd_published_list(kd_state *s, kd_str shopper, uint32_t fingerprint);
 /* True if what the shopper looks for has other names, or another order of them: weights fade with
  * time alone and make no news. Looking for nothing is news only after something. */
 bool kd_published_needs(kd_state *s, const kd_needs *x, uint32_t term);

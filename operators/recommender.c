@@ -693,9 +693,14 @@ kd_rc kd_recommender_ask(const kd_recommender *r, kd_reader_space *w, const kd_i
 /* -- delivery state ------------------------------------------------------------------------------
  */
 
-bool kd_recommender_is_news(kd_recommender *r, const kd_update *u, uint32_t term)
+bool kd_recommender_differs(const kd_recommender *r, kd_str shopper, uint32_t fingerprint)
 {
-    return kd_published_list(r->state, u, term);
+    return kd_published_differs(r->state, shopper, fingerprint);
+}
+
+bool kd_recommender_is_news(kd_recommender *r, kd_str shopper, uint32_t fingerprint)
+{
+    return kd_published_list(r->state, shopper, fingerprint);
 }
 
 bool kd_recommender_needs_are_news(kd_recommender *r, const kd_needs *x, uint32_t term)

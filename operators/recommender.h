@@ -91,10 +91,11 @@ KD_CHECK kd_rc kd_recommender_ask(const kd_recommender *r, kd_reader_space *w,
                                   const kd_interaction *events, uint32_t n, kd_ms now,
                                   kd_arena *arena, kd_update *out, kd_similar *near, kd_err *err);
 
-/* `emit: on-change`: true if the update differs from the last one published for this shopper under
- * this term (kd_record), and notes it as published. Delivery state: not in the digest.
- * @thread loop */
-bool kd_recommender_is_news(kd_recommender *r, const kd_update *u, uint32_t term);
+/* `emit: on-change`: true if the update of this fingerprint (kd_published_of, under the record's
+ * term) differs from the last one published for the shopper.   @thread any worker */
+bool kd_recommender_differs(const kd_recommender *r, kd_str shopper, uint32_t fingerprint);
+/* The same, and notes it as published. Delivery state: not in the digest.   @thread loop */
+bool kd_recommender_is_news(kd_recommender *r, kd_str shopper, uint32_t fingerprint);
 /* The same for a shopper's needs: other names, or another order of them. */
 bool kd_recommender_needs_are_news(kd_recommender *r, const kd_needs *x, uint32_t term);
 /* A null of the shopper was published, who may have done something since that was not forgotten. */

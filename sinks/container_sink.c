@@ -104,6 +104,7 @@ kd_rc kd_container_sink_new(const char *path, kd_out_type type, kd_sink **out, k
         return kd_fail(err, KD_ENOMEM, "no memory for a sink");
     }
     c->base.kind = &kind;
+    c->base.takes_encoded = type == KD_OUT_UPDATE;
     c->path = copy;
     c->type = type;
     *out = &c->base;

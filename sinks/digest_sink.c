@@ -25,7 +25,7 @@ static kd_rc write_one(kd_sink *s, const kd_out *out, kd_err *err)
     if (out->type == KD_OUT_UPDATE) {
         kd_buf_clear(&d->buf);
         kd_buf_add(&d->buf, &d->value, sizeof d->value);
-        kd_update_encode(out->update, &d->buf);
+        kd_out_encode(out, &d->buf);
         if (d->buf.failed)
             return kd_fail(err, KD_ENOMEM, "no memory for an update");
         d->value = kd_hash128(d->buf.p, d->buf.n, 0);
@@ -67,6 +67,7 @@ kd_rc kd_digest_sink_new(kd_sink **out, kd_err *err)
     if (d == NULL)
         return kd_fail(err, KD_ENOMEM, "no memory for a sink");
     d->base.kind = &kind;
+    d->base.takes_encoded = true;
     *out = &d->base;
     return KD_OK;
 }

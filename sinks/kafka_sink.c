@@ -225,6 +225,7 @@ kd_rc kd_kafka_sink_new(const kd_kafka_sink_options *o, kd_sink **out, kd_err *e
         close_sink(&k->base);
         return rc;
     }
+    k->base.takes_encoded = k->name[KD_OUT_UPDATE] != NULL;
     *out = &k->base;
     return KD_OK;
 }

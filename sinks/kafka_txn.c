@@ -580,6 +580,7 @@ kd_rc kd_kafka_txn_new(const kd_kafka_sink_options *o, const char *id, kd_sink *
         close_sink(&k->base);
         return rc;
     }
+    k->base.takes_encoded = k->name[KD_OUT_UPDATE] != NULL;
     *out = &k->base;
     return KD_OK;
 }

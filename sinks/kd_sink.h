@@ -54,7 +54,8 @@ typedef struct kd_sink_kind {
 
 struct kd_sink {
     const kd_sink_kind *kind;
-    uint64_t written; /* outputs taken by write() */
+    uint64_t written;   /* outputs taken by write() */
+    bool takes_encoded; /* of an update it needs no more than kd_out.encoded and the shopper */
 };
 
 #endif

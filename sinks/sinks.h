@@ -69,6 +69,8 @@ KD_CHECK kd_rc kd_tee_sink_new(kd_sink **sinks, uint32_t n, kd_sink **out, kd_er
 
 /* Keeps each output as its JSON line, for tests. */
 KD_CHECK kd_rc kd_memory_sink_new(kd_sink **out, kd_err *err);
+/* From now on of an update only the bytes that it comes with are looked at. */
+KD_CHECK kd_rc kd_memory_sink_take_encoded(kd_sink *s, kd_err *err);
 /* The kept lines, joined by newlines; borrowed until the next write. */
 kd_str kd_memory_sink_text(const kd_sink *s);
 /* The n-th write from now on (1 = the next) and those after it, `times` in all, return rc. */

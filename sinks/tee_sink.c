@@ -90,9 +90,12 @@ kd_rc kd_tee_sink_new(kd_sink **sinks, uint32_t n, kd_sink **out, kd_err *err)
             sinks[k]->kind->close(sinks[k]);
         return kd_fail(err, KD_ENOMEM, "no memory for a sink");
     }
-    for (uint32_t k = 0; k < n; k++)
-        copy[k] = sinks[k];
     t->base.kind = &kind;
+    t->base.takes_encoded = n > 0;
+    for (uint32_t k = 0; k < n; k++) {
+        copy[k] = sinks[k];
+        t->base.takes_encoded &= sinks[k]->takes_encoded;
+    }
     t->sinks = copy;
     t->n = n;
     *out = &t->base;

@@ -6,6 +6,8 @@
 
 #include "base/buf.h"
 #include "base/recent.h"
+#include "operators/published.h"
+#include "schemas/avro.h"
 #include "topology/pool.h"
 #include "topology/similar.h"
 
@@ -25,6 +27,8 @@ typedef struct ask {
     char shopper_hash[65];
     const kd_str *sessions; /* FORGET: [receipt.sessions] nulls for these too */
     kd_update update;       /* LIST: the answer */
+    uint32_t fingerprint;   /* of the answer, unless every one is published */
+    kd_str encoded;         /* null, or its bytes */
     kd_needs needs;         /* LIST, where needs are published */
     kd_similar near;        /* LIST, where neighbour lists are published */
     kd_rc rc;
@@ -68,7 +72,9 @@ struct kd_pipeline {
     kd_sink *sink;       /* borrowed */
     kd_pool *pool;
     kd_reader_space **space; /* [workers] */
-    kd_arena **answers;      /* [workers] lists of the epoch */
+    kd_arena **answers;      /* [workers] lists of the epoch, or their bytes */
+    kd_arena **list;         /* [workers] one list, if its bytes are all that is kept */
+    kd_buf *bytes;           /* [workers] of one list */
     kd_arena *text;          /* ids of forgotten sessions */
     kd_similars *similars;   /* NULL = not published */
     kd_similar *similar;     /* [cap_similar] to be published after the updates */
@@ -83,7 +89,7 @@ struct kd_pipeline {
     bool has_bad;
     stage stage;
     ask *asks; /* [epoch_max] */
-    uint32_t n_asks, next_ask, ask_step;
+    uint32_t n_asks, n_forgets, next_ask, ask_step;
     entry *entries; /* [epoch_max + 1] the open epoch, and room for the record that is looked at */
     uint32_t n_entries;
     bool has_emit;    /* a record of the open epoch is to be answered */
@@ -123,6 +129,8 @@ kd_rc kd_pipeline_new(const kd_pipeline_options *o, kd_source *source, kd_recomm
     p->asks = calloc(o->epoch_max, sizeof *p->asks);
     p->space = calloc(o->workers, sizeof *p->space);
     p->answers = calloc(o->workers, sizeof *p->answers);
+    p->list = calloc(o->workers, sizeof *p->list);
+    p->bytes = calloc(o->workers, sizeof *p->bytes);
     p->entries = calloc((size_t)o->epoch_max + 1, sizeof *p->entries);
     p->last = NO_ASK;
     p->text = kd_arena_new(0);
@@ -135,14 +143,17 @@ kd_rc kd_pipeline_new(const kd_pipeline_options *o, kd_source *source, kd_recomm
     if (rc == KD_OK && so.count > 0)
         rc = kd_similars_new(&so, &p->similars, err);
     if (p->members == NULL || p->asks == NULL || p->space == NULL || p->answers == NULL ||
-        p->entries == NULL || p->text == NULL || p->kept_text[0] == NULL || p->kept_text[1] == NULL)
+        p->list == NULL || p->bytes == NULL || p->entries == NULL || p->text == NULL ||
+        p->kept_text[0] == NULL || p->kept_text[1] == NULL)
         rc = kd_fail(err, KD_ENOMEM, "no memory for epochs of %u records", o->epoch_max);
     if (rc == KD_OK)
         rc = kd_pool_new(o->workers, &p->pool, err);
     for (uint32_t k = 0; rc == KD_OK && k < o->workers; k++) {
         p->answers[k] = kd_arena_new(0);
-        rc = p->answers[k] == NULL ? kd_fail(err, KD_ENOMEM, "no memory for worker %u", k)
-                                   : kd_reader_space_new(rec, &p->space[k], err);
+        p->list[k] = kd_arena_new(0);
+        rc = p->answers[k] == NULL || p->list[k] == NULL
+                 ? kd_fail(err, KD_ENOMEM, "no memory for worker %u", k)
+                 : kd_reader_space_new(rec, &p->space[k], err);
     }
     if (rc != KD_OK) {
         kd_pipeline_free(p);
@@ -162,6 +173,10 @@ void kd_pipeline_free(kd_pipeline *p)
             kd_reader_space_free(p->space[k]);
         if (p->answers != NULL)
             kd_arena_free(p->answers[k]);
+        if (p->list != NULL)
+            kd_arena_free(p->list[k]);
+        if (p->bytes != NULL)
+            kd_buf_dispose(&p->bytes[k]);
     }
     kd_arena_free(p->kept_text[0]);
     kd_arena_free(p->kept_text[1]);
@@ -173,6 +188,8 @@ void kd_pipeline_free(kd_pipeline *p)
     free(p->entries);
     free(p->space);
     free(p->answers);
+    free(p->list);
+    free(p->bytes);
     free(p->members);
     free(p->asks);
     free(p);
@@ -326,6 +343,7 @@ static kd_rc ask_forget(kd_pipeline *p, const entry *e, const kd_applied *a, kd_
     for (size_t k = 0; k < n; k++)
         KD_TRY(kd_arena_str(p->text, a->sessions[k], &sessions[k], err));
     ask *x = &p->asks[p->n_asks++];
+    p->n_forgets++;
     *x = (ask){.kind = ASK_FORGET,
                .query.shopper_id = e->shopper,
                .sessions = sessions,
@@ -515,17 +533,56 @@ static kd_rc fill(kd_pipeline *p, kd_err *err)
 /* -- step 3: recommend ----------------------------------------------------------------------------
  */
 
+/* True if of a list nothing but its bytes is kept: then the next one takes its place in the cache.
+ */
+static bool keeps_bytes(const kd_pipeline *p)
+{
+    return p->sink->takes_encoded && p->similars == NULL;
+}
+
+static kd_rc encode(kd_pipeline *p, uint32_t worker, ask *x)
+{
+    kd_buf *b = &p->bytes[worker];
+    kd_buf_clear(b);
+    kd_update_encode(&x->update, b);
+    if (b->failed)
+        return kd_fail(&x->err, KD_ENOMEM, "no memory for an update");
+    return kd_arena_str(p->answers[worker], kd_buf_str(b), &x->encoded, &x->err);
+}
+
+/* True if the list may be published. Sessions of a shopper that is forgotten in this epoch are news
+ * once its nulls are out. */
+static bool may_be_news(const kd_pipeline *p, const ask *x)
+{
+    return p->opt.emit_always || p->n_forgets > 0 ||
+           kd_recommender_differs(p->rec, x->query.shopper_id, x->fingerprint);
+}
+
+static kd_rc answer_one(kd_pipeline *p, uint32_t worker, ask *x)
+{
+    kd_arena *kept = p->answers[worker], *list = keeps_bytes(p) ? p->list[worker] : kept;
+    kd_rc rc = kd_recommender_answer(p->rec, p->space[worker], &x->query, list, &x->update,
+                                     p->similars == NULL ? NULL : &x->near, &x->err);
+    if (rc == KD_OK && !p->opt.emit_always)
+        x->fingerprint = kd_published_of(&x->update, x->term);
+    if (list != kept) {
+        if (rc == KD_OK && may_be_news(p, x))
+            rc = encode(p, worker, x);
+        x->update.items = NULL;
+        x->update.n_items = 0;
+        kd_arena_reset(list);
+    }
+    if (rc != KD_OK || !p->opt.has_needs)
+        return rc;
+    return kd_recommender_needs(p->rec, p->space[worker], &x->query, kept, &x->needs, &x->err);
+}
+
 static void answer(void *arg, uint32_t worker, uint32_t index)
 {
     kd_pipeline *p = arg;
     ask *x = &p->asks[index];
-    if (x->kind != ASK_LIST)
-        return;
-    x->rc = kd_recommender_answer(p->rec, p->space[worker], &x->query, p->answers[worker],
-                                  &x->update, p->similars == NULL ? NULL : &x->near, &x->err);
-    if (x->rc == KD_OK && p->opt.has_needs)
-        x->rc = kd_recommender_needs(p->rec, p->space[worker], &x->query, p->answers[worker],
-                                     &x->needs, &x->err);
+    if (x->kind == ASK_LIST)
+        x->rc = answer_one(p, worker, x);
 }
 
 /* -- neighbour lists -- */
@@ -617,11 +674,14 @@ static kd_rc emit_one(kd_pipeline *p, const ask *x, kd_err *err)
     }
     if (p->ask_step == 0) {
         p->counts.answers++;
-        bool is_news = p->opt.emit_always || kd_recommender_is_news(p->rec, &x->update, x->term);
+        bool is_left_out = keeps_bytes(p) && x->encoded.p == NULL; /* nothing new, a worker found */
+        bool is_news =
+            p->opt.emit_always ||
+            (!is_left_out && kd_recommender_is_news(p->rec, x->query.shopper_id, x->fingerprint));
         p->ask_step = is_news ? 1 : 2;
     }
     if (p->ask_step == 1) {
-        kd_out out = {.type = KD_OUT_UPDATE, .update = &x->update};
+        kd_out out = {.type = KD_OUT_UPDATE, .encoded = x->encoded, .update = &x->update};
         KD_TRY(write_out(p, &out, err));
         p->counts.updates++;
         p->ask_step = 2;
@@ -656,7 +716,7 @@ static void end_epoch(kd_pipeline *p)
     for (uint32_t k = 0; k < p->opt.workers; k++)
         kd_arena_reset(p->answers[k]);
     p->counts.epochs += p->n_entries > 0;
-    p->n_asks = p->next_ask = p->ask_step = 0;
+    p->n_asks = p->n_forgets = p->next_ask = p->ask_step = 0;
     p->n_entries = 0;
     p->has_emit = false;
     p->n_similar = p->next_similar = 0;

@@ -181,7 +181,12 @@ static kd_recommender *recommender(void)
     return r;
 }
 
-static result run(const world *w, uint32_t epoch_max, uint32_t workers, int rate_max, kd_rng *full)
+typedef struct mode {
+    bool is_on_change, takes_encoded;
+} mode;
+
+static result run_as(const world *w, uint32_t epoch_max, uint32_t workers, int rate_max,
+                     kd_rng *full, mode m)
 {
     kd_err err = {0};
     kd_memory_options mo = {.steps = w->step, .n_steps = N};
@@ -191,11 +196,13 @@ static result run(const world *w, uint32_t epoch_max, uint32_t workers, int rate
     kd_recommender *rec = recommender();
     assert_int_equal(kd_memory_source_new(&mo, &source, &err), KD_OK);
     assert_int_equal(kd_memory_sink_new(&sink, &err), KD_OK);
+    if (m.takes_encoded)
+        assert_int_equal(kd_memory_sink_take_encoded(sink, &err), KD_OK);
     assert_int_equal(source->kind->start(source, &err), KD_OK);
     kd_pipeline_options po = {.epoch_max = epoch_max,
                               .workers = workers,
                               .rate_max = rate_max,
-                              .emit_always = true,
+                              .emit_always = !m.is_on_change,
                               .max_dead_letters = -1};
     assert_int_equal(kd_pipeline_new(&po, source, rec, sink, &p, &err), KD_OK);
     kd_rc rc;
@@ -217,6 +224,11 @@ static result run(const world *w, uint32_t epoch_max, uint32_t workers, int rate
     sink->kind->close(sink);
     kd_recommender_free(rec);
     return x;
+}
+
+static result run(const world *w, uint32_t epoch_max, uint32_t workers, int rate_max, kd_rng *full)
+{
+    return run_as(w, epoch_max, workers, rate_max, full, (mode){0});
 }
 
 /* The offsets of the updates in the text, in order. */
@@ -320,12 +332,36 @@ static void test_workers_and_full_sink_change_no_byte(void **unused)
     }
 }
 
+/* Of a sink that takes bytes the workers keep nothing else of a list. */
+static void test_a_sink_of_bytes_gets_the_same(void **unused)
+{
+    (void)unused;
+    kd_rng rng;
+    kd_rng_init(&rng, seed_of() + 2);
+    static world w;
+    int64_t unchanged = 0;
+    for (int round = 0; round < 40; round++) {
+        make(&w, &rng, 40);
+        const bool is_on_change = round % 2 == 0;
+        const uint32_t workers = 1 + (uint32_t)kd_rng_below(&rng, 3);
+        result as_lists = run_as(&w, 64, workers, 3, NULL, (mode){is_on_change, false});
+        result as_bytes = run_as(&w, 64, workers, 3, &rng, (mode){is_on_change, true});
+        assert_string_equal(as_lists.text, as_bytes.text);
+        unchanged += as_bytes.counts.answers - as_bytes.counts.updates;
+        assert_true(is_on_change || as_bytes.counts.answers == as_bytes.counts.updates);
+        free(as_lists.text);
+        free(as_bytes.text);
+    }
+    assert_true(unchanged > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cut_equals_twin),
         cmocka_unit_test(test_a_bot_does_not_cut_epochs_short),
         cmocka_unit_test(test_workers_and_full_sink_change_no_byte),
+        cmocka_unit_test(test_a_sink_of_bytes_gets_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

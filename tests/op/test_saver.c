@@ -2,6 +2,7 @@
  * moment at which the snapshot began, answers like it, and goes on like it. Damage is found. */
 #include "op/world.h"
 
+#include "operators/published.h"
 #include "operators/saver.h"
 #include "operators/state.h"
 #include "schemas/codec.h"
@@ -100,7 +101,10 @@ static void answers(kd_recommender *r, const world_options *w, bool note, kd_buf
         assert_int_equal(kd_recommender_answer(r, space, &q, arena, &update, NULL, &err), KD_OK);
         kd_update_encode(&update, out);
         if (note)
-            kd_buf_addc(out, kd_recommender_is_news(r, &update, 0) ? 'n' : 'o');
+            kd_buf_addc(out,
+                        kd_recommender_is_news(r, update.shopper_id, kd_published_of(&update, 0))
+                            ? 'n'
+                            : 'o');
     }
     kd_reader_space_free(space);
     kd_arena_free(arena);
