@@ -8,16 +8,17 @@
 #include "operators/blend_internal.h"
 #include "operators/trend.h"
 
-enum { LANES = 16 };  /* of floor_of */
-enum { TAKEN = 256 }; /* items that were taken together are counted so many at once */
+enum { LANES = 16 }; /* of floor_of */
 
 void kd_blend_space_dispose(kd_blend_space *w)
 {
+    free(w->company);
     free(w->mark);
     free(w->candidate);
     free(w->pool);
     free(w->about);
     free(w->at);
+    free(w->list);
     free(w->taken);
     kd_blend_reasons_free(w->reasons);
 }
@@ -28,6 +29,9 @@ void kd_blend_clear(kd_blend_space *w)
         w->mark[w->candidate[k].item] = 0;
     if (w->n_candidates > 0)
         memset(w->candidate, 0, w->n_candidates * sizeof *w->candidate);
+    for (uint32_t k = 0; k < w->n_taken; k++)
+        w->company[w->taken[k]] = 0;
+    w->n_taken = 0;
     w->n_candidates = 0;
     w->n_pool = 0;
 }
@@ -61,18 +65,31 @@ void kd_blend_ahead(const kd_state *s, const kd_blend_options *o, const kd_subje
         for (uint32_t b = 0; b < n_list * sizeof(kd_alike); b += 64)
             __builtin_prefetch(list + b);
     }
-    if (step == 0 || !has_together(o, subject))
+    if (!has_together(o, subject))
         return;
     kd_run run = kd_posting_recent(s->postings, &s->item[subject->items[0]].posting, 0,
                                    o->together_audience);
-    for (uint32_t k = 0; k < run.n; k++) {
-        enum { LINES = 4 };
-        const kd_shopper *v = &s->hist.shopper[run.slot[k]];
-        const char *p = step == 2 ? kd_slab_ptr(s->hist.blocks, v->block) : (const char *)v;
-        for (int line = 0; line < (step == 2 ? LINES : 1); line++)
-            __builtin_prefetch(p + line * 64);
+    for (uint32_t k = 0; k < run.n && step == 0; k++)
+        __builtin_prefetch(&s->hist.shopper[run.slot[k]]);
+    for (uint32_t k = 0; k < run.n && step == 1; k++) {
+        enum { LINES = 3, NEWEST = 16 };
+        const kd_entries e = kd_entries_of(&s->hist, run.slot[k]);
+        const uint32_t at = e.n > NEWEST ? e.n - NEWEST : 0;
+        const char *const p[LINES] = {(const char *)(e.word + at), (const char *)(e.lo + at),
+                                      (const char *)(e.hi + e.n)};
+        for (int line = 0; line < LINES; line++)
+            __builtin_prefetch(p[line]);
     }
 }
+
+/* One own item's list: what an entry adds is weight * (likeness - end), so that what is not in a
+ * full list, and is no more like the item than its end, gets the same as the end; and what a
+ * hundred products are alike says nothing about one of them. */
+typedef struct kd_like_list {
+    const kd_alike *entry; /* [n], best first */
+    uint32_t n, own;       /* own: whose list it is */
+    double weight, end;
+} kd_like_list;
 
 /* -- candidates ------------------------------------------------------------------------------- */
 
@@ -85,23 +102,27 @@ static uint32_t pool_size(const kd_blend_options *o)
 static kd_rc fit(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
                  const kd_usercf_space *cf, kd_blend_space *w, kd_err *err)
 {
-    uint64_t most = 0;
+    uint64_t alike = 0, taken = 0;
     if (s->content != NULL)
-        most += (uint64_t)content_items(s, o, subject) * s->content->opt.neighbours;
+        alike = (uint64_t)content_items(s, o, subject) * s->content->opt.neighbours;
     if (has_together(o, subject))
-        most += (uint64_t)o->together_audience * s->opt.history_max;
-    most = most < s->item_cap ? most : s->item_cap;
+        taken = (uint64_t)o->together_audience * s->opt.history_max;
+    taken = taken < s->item_cap ? taken : s->item_cap;
+    alike = alike < s->item_cap ? alike : s->item_cap;
     if (kd_grow((void **)&w->mark, &w->cap_mark, s->item_cap, sizeof *w->mark) &&
-        kd_grow((void **)&w->candidate, &w->cap_candidates, (uint32_t)most + 1,
+        kd_grow((void **)&w->company, &w->cap_company, s->item_cap, sizeof *w->company) &&
+        kd_grow((void **)&w->candidate, &w->cap_candidates, (uint32_t)alike + 1,
                 sizeof *w->candidate) &&
-        kd_grow((void **)&w->about, &w->cap_about, (uint32_t)most + cf->n_items + LANES,
+        kd_grow((void **)&w->taken, &w->cap_taken, (uint32_t)taken + 1, sizeof *w->taken) &&
+        kd_grow((void **)&w->about, &w->cap_about, (uint32_t)taken + cf->n_items + LANES,
                 sizeof *w->about) &&
-        kd_grow((void **)&w->taken, &w->cap_taken, TAKEN + s->opt.history_max, sizeof *w->taken) &&
         kd_grow((void **)&w->at, &w->cap_at, s->content == NULL ? 0 : s->content->opt.neighbours,
                 sizeof *w->at) &&
+        kd_grow((void **)&w->list, &w->cap_list, content_items(s, o, subject), sizeof *w->list) &&
         kd_grow((void **)&w->pool, &w->cap_pool, pool_size(o) + 1, sizeof *w->pool))
         return KD_OK;
-    return kd_fail(err, KD_ENOMEM, "no room for %llu candidates", (unsigned long long)most);
+    return kd_fail(err, KD_ENOMEM, "no room for %llu candidates",
+                   (unsigned long long)(alike + taken));
 }
 
 /* The item as a candidate, a new one if it is none yet. Without a branch: half of them are. */
@@ -123,45 +144,40 @@ static bool is_self(const kd_subject *subject, uint32_t v)
     return false;
 }
 
-/* What shopper v took near the item in time, into taken[]; returns how many. Of the entries next to
- * the item's own all are looked at, without a branch, since where the near ones end cannot be
- * foreseen. */
-static uint32_t taken_near(const kd_state *s, const kd_blend_options *o, uint32_t v, uint32_t item,
-                           uint32_t *taken)
+static void count_taken(kd_blend_space *w, uint32_t item)
 {
-    enum { NEXT = 6 };
+    w->taken[w->n_taken] = item;
+    w->n_taken += w->company[item] == 0;
+    w->company[item]++;
+}
+
+/* Counts what shopper v took near the item in time. */
+static void count_near(const kd_state *s, const kd_blend_options *o, uint32_t v, uint32_t item,
+                       kd_blend_space *w)
+{
     const kd_entries e = kd_entries_of(&s->hist, v);
     const uint32_t begin = kd_history_begin(&e, s->opt.history_max), at = kd_entries_rep(&e, item);
     if (at == e.n)
-        return 0; /* not in I(v) */
+        return; /* not in I(v) */
     const uint64_t within = (uint64_t)o->together_within_ms;
     const uint64_t since = (uint64_t)kd_entry_time(&e, at) - within;
-    uint32_t from = at - begin > NEXT ? at - NEXT : begin, n = 0;
-    uint32_t to = e.n - at > NEXT ? at + NEXT : e.n;
-    while (from > begin && (uint64_t)kd_entry_time(&e, from) - since <= 2 * within)
+    uint32_t from = at, to = at + 1;
+    while (from > begin && (uint64_t)kd_entry_time(&e, from - 1) - since <= 2 * within)
         from--;
-    while (to < e.n && (uint64_t)kd_entry_time(&e, to - 1) - since <= 2 * within)
+    while (to < e.n && (uint64_t)kd_entry_time(&e, to) - since <= 2 * within)
         to++;
-    for (uint32_t k = from; k < to; k++) {
-        bool is_near = (uint64_t)kd_entry_time(&e, k) - since <= 2 * within;
-        taken[n] = kd_word_item(e.word[k]);
-        n += is_near & ((e.word[k] & KD_REP) != 0) & (k != at);
-    }
-    return n;
-}
-
-static void count_taken(kd_blend_space *w, uint32_t n)
-{
-    for (uint32_t k = 0; k < n; k++)
-        candidate_of(w, w->taken[k])->n_together++;
+    for (uint32_t k = from; k < to; k++)
+        if ((e.word[k] & KD_REP) != 0 && k != at)
+            count_taken(w, kd_word_item(e.word[k]));
 }
 
 /* What the recent shoppers of the newest item took with it. */
 static void add_together(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
                          kd_blend_space *w)
 {
-    uint32_t item = subject->items[0], looked = 0, left = o->together_audience, n = 0;
+    uint32_t item = subject->items[0], left = o->together_audience;
     w->together_item = item;
+    w->looked = 0;
     for (uint32_t c = 0; left > 0; c++) {
         kd_run run = kd_posting_recent(s->postings, &s->item[item].posting, c, left);
         if (run.n == 0)
@@ -170,17 +186,15 @@ static void add_together(const kd_state *s, const kd_blend_options *o, const kd_
         for (uint32_t k = run.n; k-- > 0;) { /* newest first */
             if (is_self(subject, run.slot[k]))
                 continue;
-            looked++;
-            n += taken_near(s, o, run.slot[k], item, w->taken + n);
-            if (n < TAKEN)
-                continue;
-            count_taken(w, n);
-            n = 0;
+            w->looked++;
+            count_near(s, o, run.slot[k], item, w);
         }
     }
-    count_taken(w, n);
-    for (uint32_t k = 0; k < w->n_candidates && looked > 0; k++)
-        w->candidate[k].together = o->together * ((double)w->candidate[k].n_together / looked);
+}
+
+static double together_of(const kd_blend_options *o, const kd_blend_space *w, uint32_t item)
+{
+    return w->company[item] == 0 ? 0 : o->together * ((double)w->company[item] / w->looked);
 }
 
 /* -- scores ----------------------------------------------------------------------------------- */
@@ -211,7 +225,7 @@ static double parts_of(const kd_state *s, const kd_blend_options *o, const kd_us
     uint32_t mark = w->mark[item];
     double votes = cf->score[item];
     part[KD_PART_USERCF] = votes > 0 ? w->share * votes : 0;
-    part[KD_PART_TOGETHER] = mark == 0 ? 0 : w->candidate[mark - 1].together;
+    part[KD_PART_TOGETHER] = together_of(o, w, item);
     part[KD_PART_CONTENT] = mark == 0 ? 0 : w->candidate[mark - 1].content;
     part[KD_PART_POPULARITY] = popularity_of(s, w, item);
     double sum = part[KD_PART_USERCF] + part[KD_PART_TOGETHER] + part[KD_PART_CONTENT] +
@@ -234,6 +248,7 @@ typedef struct door {
     const kd_state *s;
     const uint64_t *trend; /* [n_trend] */
     double unit, whole;    /* what a trend of 1 adds to a score, nearly; what any adds at most */
+    double together;       /* what a shopper who took it with the newest item adds, nearly */
     uint32_t n_trend, most;
     bool asks_hidden;
 } door;
@@ -241,6 +256,7 @@ typedef struct door {
 static door door_of(const kd_state *s, const kd_blend_options *o, const kd_blend_space *w)
 {
     door d = {.s = s, .most = pool_size(o), .whole = w->popularity};
+    d.together = w->n_taken == 0 ? 0 : o->together / w->looked;
     if (s->trend == NULL)
         return d;
     d.unit = w->popularity * w->expected;
@@ -274,33 +290,33 @@ static void offer(const kd_state *s, const kd_blend_options *o, const kd_usercf_
         w->bar = surely_below(pool[most - 1].score);
 }
 
-/* What each comes to, up to rounding, into about[]: first what neighbours voted for (0 if it is a
- * candidate too), then the candidates; below 0, or no number, if excluded. Without a branch, since
- * which way one would go cannot be foreseen. */
-static void estimate_votes(const kd_usercf_space *cf, kd_blend_space *w, const door *d)
+/* What an item comes to, up to rounding and but for content; no number, or below 0, if excluded. */
+static inline __attribute__((always_inline)) double
+about_of(const kd_usercf_space *cf, const kd_blend_space *w, const door *d, uint32_t item)
 {
-    static const double if_marked[] = {1, 0};
-    float *about = w->about;
-    for (uint32_t k = 0; k < cf->n_items; k++) {
-        uint32_t item = cf->items[k];
-        double x = w->share * cf->score[item] + about_trend(d, item);
-        about[k] = (float)(x * if_marked[w->mark[item] != 0]);
-    }
-    for (uint32_t k = 0; d->asks_hidden && k < cf->n_items; k++)
-        if (d->s->item[cf->items[k]].is_hidden)
-            about[k] = -1;
+    return w->share * cf->score[item] + d->together * w->company[item] + about_trend(d, item);
 }
 
-static void estimate_candidates(const kd_usercf_space *cf, kd_blend_space *w, const door *d)
+/* Into about[]: first what neighbours voted for, then what was taken together and has no votes.
+ * Without a branch, since which way one would go cannot be foreseen. Returns how many these are. */
+static uint32_t estimate(const kd_usercf_space *cf, kd_blend_space *w, const door *d)
 {
-    float *about = w->about + cf->n_items;
-    for (uint32_t k = 0; k < w->n_candidates; k++) {
-        const kd_candidate *c = &w->candidate[k];
-        double x = w->share * cf->score[c->item] + about_trend(d, c->item);
-        about[k] = (float)(x + c->together + c->content);
-        if (d->asks_hidden && d->s->item[c->item].is_hidden)
-            about[k] = -1;
+    static const float never[] = {0, -INFINITY};
+    float *about = w->about;
+    for (uint32_t k = 0; k < cf->n_items; k++)
+        about[k] = (float)about_of(cf, w, d, cf->items[k]);
+    about += cf->n_items;
+    for (uint32_t k = 0; k < w->n_taken; k++) {
+        uint32_t item = w->taken[k];
+        double x = d->together * w->company[item] + about_trend(d, item);
+        about[k] = (float)x + never[cf->score[item] != 0];
     }
+    return cf->n_items + w->n_taken;
+}
+
+static uint32_t known_item(const kd_usercf_space *cf, const kd_blend_space *w, uint32_t k)
+{
+    return k < cf->n_items ? cf->items[k] : w->taken[k - cf->n_items];
 }
 
 /* A number that at least `most` of about[0..n) reach, and not many more: the greatest in each of a
@@ -320,7 +336,7 @@ static float floor_of(float *about, uint32_t n, uint32_t most)
         int32_t above = 0;
         for (uint32_t i = 0; i < LANES; i++)
             above += lane[i] > lane[j];
-        least = above < (int32_t)most && lane[j] < least ? lane[j] : least;
+        least = (above < (int32_t)most) & (lane[j] < least) ? lane[j] : least;
     }
     return least;
 }
@@ -328,16 +344,7 @@ static float floor_of(float *about, uint32_t n, uint32_t most)
 /* -- content ----------------------------------------------------------------------------------
  */
 
-/* One own item's list: what an entry adds is weight * (likeness - end), so that what is not in a
- * full list, and is no more like the item than its end, gets the same as the end; and what a
- * hundred products are alike says nothing about one of them. */
-typedef struct like_list {
-    const kd_alike *entry; /* [n], best first */
-    uint32_t n, own;       /* own: whose list it is */
-    double weight, end;
-} like_list;
-
-static double gain_of(const like_list *x, uint32_t k)
+static double gain_of(const kd_like_list *x, uint32_t k)
 {
     return x->weight * (x->entry[k].likeness - x->end);
 }
@@ -352,16 +359,16 @@ static double harmonic(uint32_t n)
 }
 
 /* The list of the k-th newest item, which weighs 1 / k of `all`, the sum of these. */
-static like_list list_of(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
-                         uint32_t k, double all)
+static kd_like_list list_of(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
+                            uint32_t k, double all)
 {
-    like_list x = {.own = subject->items[k], .weight = o->content / (k + 1) / all};
+    kd_like_list x = {.own = subject->items[k], .weight = o->content / (k + 1) / all};
     x.entry = kd_content_list(s->content, x.own, &x.n);
     x.end = x.n < s->content->opt.neighbours ? 0 : x.entry[x.n - 1].likeness;
     return x;
 }
 
-static void add_alike(const kd_state *s, const like_list *x, uint32_t k, kd_blend_space *w)
+static void add_alike(const kd_state *s, const kd_like_list *x, uint32_t k, kd_blend_space *w)
 {
     if (!kd_content_is_current(s->content, &x->entry[k]))
         return;
@@ -374,19 +381,16 @@ static void add_alike(const kd_state *s, const like_list *x, uint32_t k, kd_blen
     }
 }
 
-/* The entries of a list that may matter, into at[]: what has votes or was taken together, and of
- * the rest what reaches the bar if all other lists give it all that they can. Without a branch,
- * since which way one would go cannot be foreseen. Returns their number. */
-static uint32_t entries_that_matter(const like_list *x, double others, const kd_usercf_space *cf,
+/* The entries of a list that may matter, into at[]: what reaches the bar if all other lists give it
+ * all that they can. Without a branch, since which way one would go cannot be foreseen. Returns
+ * their number. */
+static uint32_t entries_that_matter(const kd_like_list *x, double others, const kd_usercf_space *cf,
                                     const kd_blend_space *w, const door *d, uint32_t *at)
 {
     uint32_t n = 0;
     for (uint32_t k = 0; k < x->n; k++) {
-        uint32_t item = x->entry[k].item;
-        bool is_able = others + gain_of(x, k) + about_trend(d, item) >= w->bar;
-        bool is_known = (cf->score[item] > 0) | (w->mark[item] != 0);
         at[n] = k;
-        n += (is_able & !(cf->score[item] < 0)) | is_known;
+        n += about_of(cf, w, d, x->entry[k].item) + others + gain_of(x, k) >= w->bar;
     }
     return n;
 }
@@ -400,19 +404,20 @@ static void add_content(const kd_state *s, const kd_blend_options *o, const kd_s
     const double all = harmonic(n);
     double most = 0;
     for (uint32_t k = 0; k < n; k++) {
-        like_list x = list_of(s, o, subject, k, all);
-        for (uint32_t j = 0; j < x.n; j++) {
-            __builtin_prefetch(&cf->score[x.entry[j].item]);
-            __builtin_prefetch(&w->mark[x.entry[j].item], 1);
+        kd_like_list *x = &w->list[k];
+        *x = list_of(s, o, subject, k, all);
+        for (uint32_t j = 0; j < x->n; j++) {
+            __builtin_prefetch(&cf->score[x->entry[j].item]);
+            __builtin_prefetch(&w->company[x->entry[j].item]);
         }
-        most += x.n > 0 ? gain_of(&x, 0) : 0;
+        most += x->n > 0 ? gain_of(x, 0) : 0;
     }
     for (uint32_t k = 0; k < n; k++) {
-        like_list x = list_of(s, o, subject, k, all);
-        double others = x.n > 0 ? most - gain_of(&x, 0) : 0;
-        uint32_t n_at = entries_that_matter(&x, others, cf, w, d, w->at);
+        const kd_like_list *x = &w->list[k];
+        double others = x->n > 0 ? most - gain_of(x, 0) : 0;
+        uint32_t n_at = entries_that_matter(x, others, cf, w, d, w->at);
         for (uint32_t j = 0; j < n_at; j++)
-            add_alike(s, &x, w->at[j], w);
+            add_alike(s, x, w->at[j], w);
     }
 }
 
@@ -429,7 +434,7 @@ static void add_content_of(const kd_state *s, const kd_blend_options *o, const k
     const double all = harmonic(n);
     drop_content(candidate_of(w, item));
     for (uint32_t k = 0; k < n; k++) {
-        like_list x = list_of(s, o, subject, k, all);
+        kd_like_list x = list_of(s, o, subject, k, all);
         for (uint32_t j = 0; j < x.n; j++)
             if (x.entry[j].item == item)
                 add_alike(s, &x, j, w);
@@ -444,30 +449,27 @@ static void add_content_of(const kd_state *s, const kd_blend_options *o, const k
 static void collect(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
                     const kd_usercf_space *cf, kd_blend_space *w, const door *d)
 {
-    estimate_votes(cf, w, d);
-    estimate_candidates(cf, w, d);
+    const uint32_t n = estimate(cf, w, d);
+    for (uint32_t k = 0; d->asks_hidden && k < n; k++)
+        if (s->item[known_item(cf, w, k)].is_hidden)
+            w->about[k] = -1;
     w->n_pool = 0;
-    w->bar = 0;
-    if (o->rules == NULL)
-        w->bar = surely_below(floor_of(w->about, cf->n_items + w->n_candidates, d->most));
-    if (content_items(s, o, subject) > 0) {
+    w->bar = o->rules == NULL ? surely_below(floor_of(w->about, n, d->most)) : 0;
+    if (content_items(s, o, subject) > 0)
         add_content(s, o, subject, cf, w, d);
-        estimate_candidates(cf, w, d);
+    for (uint32_t k = 0; k < w->n_candidates; k++) {
+        const kd_candidate *c = &w->candidate[k];
+        if (about_of(cf, w, d, c->item) + c->content >= w->bar)
+            offer(s, o, cf, w, c->item, d);
     }
-    const uint32_t n = cf->n_items + w->n_candidates;
-    for (uint32_t k = 0; k < n; k++) {
-        if (!(w->about[k] >= w->bar))
-            continue;
-        uint32_t at = k - cf->n_items; /* wraps below 0 */
-        uint32_t item = k < cf->n_items ? cf->items[k] : w->candidate[at].item;
-        if (k < cf->n_items ? w->mark[item] == 0 : cf->score[item] >= 0)
-            offer(s, o, cf, w, item, d);
-    }
+    for (uint32_t k = 0; k < n; k++)
+        if (w->about[k] >= w->bar && w->mark[known_item(cf, w, k)] == 0)
+            offer(s, o, cf, w, known_item(cf, w, k), d);
     for (uint32_t k = 0; d->n_trend > 0 && k < s->trend->n_top; k++) {
         uint32_t item = s->trend->set[k];
         if (about_trend(d, item) < w->bar)
             break;
-        if (cf->score[item] == 0 && w->mark[item] == 0)
+        if (cf->score[item] == 0 && w->company[item] == 0 && w->mark[item] == 0)
             offer(s, o, cf, w, item, d);
     }
 }
@@ -552,10 +554,12 @@ static uint32_t choose(const kd_state *s, const kd_blend_options *o, kd_blend_sp
     return n;
 }
 
-/* In the catalogue for less than new_ms, and nobody has had it. */
+/* In the catalogue for less than new_ms, and nobody has had it. What has a trend somebody has had,
+ * and that is near. */
 static bool is_new(const kd_state *s, const kd_blend_options *o, uint32_t item)
 {
-    return s->item[item].posting.n == 0 && s->item[item].catalog != 0 &&
+    bool is_trend = s->trend != NULL && kd_trend_of(s->trend, item) > 0;
+    return !is_trend && s->item[item].posting.n == 0 && s->item[item].catalog != 0 &&
            s->state_time - kd_state_catalog_time(s, item) < o->new_ms;
 }
 
@@ -571,8 +575,8 @@ static void admit_new(const kd_state *s, const kd_blend_options *o, const kd_sub
     const kd_alike *list = kd_content_list(s->content, subject->items[0], &n_list);
     for (uint32_t j = 0; j < n_list; j++) {
         uint32_t item = list[j].item;
-        if (!kd_content_is_current(s->content, &list[j]) || s->item[item].is_hidden ||
-            cf->score[item] < 0 || !is_new(s, o, item))
+        if (!is_new(s, o, item) || !kd_content_is_current(s->content, &list[j]) ||
+            s->item[item].is_hidden || cf->score[item] < 0)
             continue;
         double part[KD_BLEND_PARTS];
         add_content_of(s, o, subject, item, w);
@@ -600,7 +604,6 @@ kd_rc kd_blend(const kd_state *s, const kd_blend_options *o, const kd_subject *s
     double near = cf->n_near;
     w->share = sims > 0 ? o->usercf * (near / (near + o->few)) / sims : 0;
     w->together_item = KD_NO_SLOT;
-    kd_blend_ahead(s, o, subject, 2);
     if (has_together(o, subject))
         add_together(s, o, subject, w);
     weigh_popularity(s, o, subject, w);
@@ -645,11 +648,11 @@ kd_rc kd_blend_items(const kd_state *s, const kd_blend_options *o, const kd_subj
         it->score = 0;
         it->n_parts = it->n_reasons = 0;
         it->reasons = NULL;
-        for (int p = 0; p < KD_BLEND_PARTS; p++)
-            if (part[p] != 0) {
-                it->parts[it->n_parts++] = (kd_part){names[p], part[p]};
-                it->score += part[p];
-            }
+        for (int p = 0; p < KD_BLEND_PARTS; p++) { /* without a branch: what is 0 adds nothing */
+            it->parts[it->n_parts] = (kd_part){names[p], part[p]};
+            it->n_parts += part[p] != 0;
+            it->score += part[p];
+        }
         if (has_reasons)
             KD_TRY(kd_blend_explain(s, subject, cf, w, k, picks[k].item, part, arena, it, err));
     }

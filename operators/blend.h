@@ -56,12 +56,11 @@ typedef struct kd_blend_options {
     const kd_rules *rules; /* borrowed; NULL = none */
 } kd_blend_options;
 
-/* A candidate that came otherwise than by a neighbour's vote. */
+/* An item that is like the newest ones. */
 typedef struct kd_candidate {
-    double together, content; /* parts */
-    double gain;              /* the most that one own item gave to `content` */
-    uint32_t item, from;      /* from: that own item, if there was a gain */
-    uint32_t n_together;      /* shoppers that took it near the newest item */
+    double content;      /* part */
+    double gain;         /* the most that one own item gave to it */
+    uint32_t item, from; /* from: that own item, if there was a gain */
 } kd_candidate;
 
 typedef struct kd_pick {
@@ -72,7 +71,13 @@ typedef struct kd_pick {
 
 /* A worker's room; {0} is empty. */
 typedef struct kd_blend_space {
-    uint32_t *mark; /* [cap_mark] by item slot: candidate + 1; zero between calls */
+    uint16_t *company; /* [cap_company] by item slot: the shoppers that took it near the newest
+                          item; zero between calls */
+    uint32_t *taken;   /* [cap_taken] items with company, in order of first touch */
+    uint32_t n_taken, cap_taken, cap_company;
+    uint32_t together_item; /* that newest item, or KD_NO_SLOT */
+    uint32_t looked;        /* shoppers of it that were looked at */
+    uint32_t *mark;         /* [cap_mark] by item slot: candidate + 1; zero between calls */
     uint32_t cap_mark;
     kd_candidate *candidate; /* [cap_candidates], zero from n_candidates on */
     uint32_t n_candidates, cap_candidates;
@@ -84,11 +89,9 @@ typedef struct kd_blend_space {
     double bar;        /* what is surely below it does not come into the pool */
     float *about;      /* [cap_about] scores up to rounding */
     uint32_t cap_about;
-    uint32_t *at; /* [cap_at] entries of one list */
-    uint32_t cap_at;
-    uint32_t *taken; /* [cap_taken] items taken together, not yet counted */
-    uint32_t cap_taken;
-    uint32_t together_item;
+    struct kd_like_list *list; /* [cap_list] of the newest items */
+    uint32_t *at;              /* [cap_at] entries of one list */
+    uint32_t cap_list, cap_at;
     struct kd_blend_reasons *reasons;
 } kd_blend_space;
 

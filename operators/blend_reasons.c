@@ -212,9 +212,9 @@ kd_rc kd_blend_explain(const kd_state *s, const kd_subject *subject, const kd_us
             x.id[x.n_ids++] = kd_ids_get(&s->items, own);
         add(&x, part[KD_PART_USERCF], "similar-shoppers", own != KD_NO_SLOT, voters);
     }
-    if (c != NULL && c->together > 0 && c->together >= least) {
+    if (part[KD_PART_TOGETHER] > 0 && part[KD_PART_TOGETHER] >= least) {
         x.id[x.n_ids++] = kd_ids_get(&s->items, w->together_item);
-        add(&x, c->together, "together", 1, c->n_together);
+        add(&x, part[KD_PART_TOGETHER], "together", 1, w->company[item]);
     }
     if (c != NULL && c->content > 0 && c->content >= least)
         add_content(s, c, c->content, &x);

@@ -67,6 +67,19 @@ static void random_options(kd_rng *rng, world_options *w)
         o->popularity = o->popularity_new = o->content = 0;
         o->count = 1 + (int)kd_rng_below(rng, 3);
     }
+    if (kd_rng_below(rng, 5) == 0) { /* few shoppers with long histories */
+        w->shoppers = 2 + (int)kd_rng_below(rng, 2);
+        w->items = 5 + (int)kd_rng_below(rng, 40);
+        w->times = 5 + (int)kd_rng_below(rng, 50);
+        w->sessions = 0;
+        o->history_max = 12 + (int)kd_rng_below(rng, 20);
+        o->audience_max = 20;
+        o->together = 1;
+        o->usercf = o->popularity = 0.1;
+        o->together_within_ms = w->step_ms * (1 + (int64_t)kd_rng_below(rng, 12));
+        o->retention_ms = 0;
+        return;
+    }
     if (kd_rng_below(rng, 4) != 0)
         return;
     /* A shop of texts: short lists, for which what is in several lists of similar ones counts. */
