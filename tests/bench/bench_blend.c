@@ -7,8 +7,8 @@
  * events, as the pipeline's are), by five configurations that take turns every 5,000 events, so
  * that what the machine does beside weighs on all alike:
  *   user-CF alone | blend | the same with reasons | blend and content | the same with reasons
- * lists      the answers alone
- * pipeline   apply, prepare, answers, and the updates encoded: all but source and sink
+ * lists      the answers, encoded, as a worker of the pipeline makes them
+ * pipeline   apply, prepare and lists: all but source and sink
  * Both are rates by processor time; rates and ratios are medians over the repetitions. --only N
  * runs the N-th configuration alone, for a profiler. */
 #include "bench/bench.h"
@@ -33,7 +33,7 @@ static const way ways[N_WAYS] = {
 
 /* Seconds of one run, and what came out. */
 typedef struct took {
-    double apply, answer, encode;
+    double apply, answer;
     size_t lists, bytes;
 } took;
 
@@ -41,7 +41,6 @@ typedef struct runner {
     kd_recommender *rec;
     kd_reader_space *space;
     kd_arena *arena;
-    kd_update *update; /* [EPOCH] */
     kd_buf bytes;
     kd_ahead ahead[EPOCH];
 } runner;
@@ -55,8 +54,8 @@ static void open_runner(runner *r, const way *w, int neighbours, int audience)
     bench_must(kd_opt_set(&values, "content", w->content, "bench", &err), &err, "options");
     bench_must(kd_opt_set(&values, "recommend.reasons", w->reasons, "bench", &err), &err,
                "options");
-    *r = (runner){.arena = kd_arena_new(0), .update = calloc(EPOCH, sizeof *r->update)};
-    bench_must(r->arena == NULL || r->update == NULL ? KD_ENOMEM : KD_OK, NULL, "memory");
+    *r = (runner){.arena = kd_arena_new(0)};
+    bench_must(r->arena == NULL ? KD_ENOMEM : KD_OK, NULL, "memory");
     bench_must(kd_recommender_new(&values, &r->rec, &err), &err, "recommender");
     bench_must(kd_reader_space_new(r->rec, &r->space, &err), &err, "reader");
     kd_opt_values_dispose(&values);
@@ -68,7 +67,6 @@ static void close_runner(runner *r)
     kd_recommender_free(r->rec);
     kd_arena_free(r->arena);
     kd_buf_dispose(&r->bytes);
-    free(r->update);
 }
 
 /* The end of the epoch that begins at `from`; last[] holds of each shopper (by hash, a clash closes
@@ -123,21 +121,16 @@ static void run_epoch(runner *r, const bench_shop *shop, size_t from, size_t to,
                       .item_id = x->item_id,
                       .trigger = x->pos,
                       .event_id = x->event_id};
-        bench_must(
-            kd_recommender_answer(r->rec, r->space, &q, r->arena, &r->update[i - from], NULL, &err),
-            &err, "answer");
-    }
-    double t2 = bench_cpu_now();
-    for (size_t i = from; i < to; i++) {
+        kd_update update;
+        bench_must(kd_recommender_answer(r->rec, r->space, &q, r->arena, &update, NULL, &err), &err,
+                   "answer");
         kd_buf_clear(&r->bytes);
-        kd_update_encode(&r->update[i - from], &r->bytes);
+        kd_update_encode(&update, &r->bytes);
         t->bytes += r->bytes.n;
+        kd_arena_reset(r->arena);
     }
-    kd_arena_reset(r->arena);
-    double t3 = bench_cpu_now();
     t->apply += t1 - t0;
-    t->answer += t2 - t1;
-    t->encode += t3 - t2;
+    t->answer += bench_cpu_now() - t1;
     t->lists += to - from;
 }
 
@@ -187,7 +180,7 @@ static void run(const bench_shop *shop, int neighbours, int audience, int only, 
 
 static double pipeline_rate(const took *t)
 {
-    return (double)t->lists / (t->apply + t->answer + t->encode);
+    return (double)t->lists / (t->apply + t->answer);
 }
 
 int main(int argc, char **argv)
@@ -201,7 +194,7 @@ int main(int argc, char **argv)
                     bench_arg(argc, argv, "--items", BENCH_ITEMS),
                     bench_arg(argc, argv, "--events", 200000));
     bench_numbers lists[N_WAYS] = {0}, pipeline[N_WAYS] = {0}, list_ratio[N_WAYS] = {0},
-                  pipeline_ratio[N_WAYS] = {0}, encode[N_WAYS] = {0}, apply[N_WAYS] = {0};
+                  pipeline_ratio[N_WAYS] = {0}, apply[N_WAYS] = {0};
     double bytes[N_WAYS] = {0};
     for (int rep = 0; rep < reps; rep++) {
         took all[N_WAYS], base;
@@ -217,7 +210,6 @@ int main(int argc, char **argv)
             bench_numbers_add(&list_ratio[w], base.answer / t.answer);
             bench_numbers_add(&pipeline_ratio[w], pipeline_rate(&t) / pipeline_rate(&base));
             bench_numbers_add(&apply[w], t.apply / (double)t.lists * 1e6);
-            bench_numbers_add(&encode[w], t.encode / (double)t.lists * 1e6);
         }
     }
     for (int w = 0; w < N_WAYS; w++) {
@@ -229,7 +221,6 @@ int main(int argc, char **argv)
         bench_result("blend", kase, "pipeline, events/s", bench_quantile(&pipeline[w], 0.5), "1/s",
                      pipeline[w].n);
         bench_result("blend", kase, "apply", bench_quantile(&apply[w], 0.5), "us", apply[w].n);
-        bench_result("blend", kase, "encode", bench_quantile(&encode[w], 0.5), "us", encode[w].n);
         bench_result("blend", kase, "update", bytes[w], "bytes", 1);
         if (w > 0 && only < 0) {
             bench_result("blend", kase, "lists beside user-CF alone",
@@ -244,7 +235,6 @@ int main(int argc, char **argv)
         bench_numbers_dispose(&list_ratio[w]);
         bench_numbers_dispose(&pipeline_ratio[w]);
         bench_numbers_dispose(&apply[w]);
-        bench_numbers_dispose(&encode[w]);
     }
     bench_shop_dispose(&shop);
     return 0;

@@ -39,6 +39,7 @@ def ratios(found):
                              pipeline / rate("pipeline", alone), ""))
                 rows.append(("blend / user-CF alone", kase, "by the loop's thread",
                              rate("pipeline", alone, loop) / rate("pipeline", kase, loop), ""))
+        if "in turns" in kase:
             continue
         through, lists = rate("pass-through", setting), rate("recommend", setting, "lists/s")
         if through and lists:
