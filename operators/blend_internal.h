@@ -15,7 +15,7 @@ KD_CHECK kd_rc kd_blend_explain_begin(const kd_state *s, const kd_subject *subje
  *   similar-shoppers  ids: the own item that most of those who voted for it have; count: voters
  *   together          ids: the newest own item; count: shoppers that took both
  *   your-item         ids: the own item it is most like
- *   matched-terms     ids: the words that make it so, at most 3
+ *   matched-terms     ids: the words that make it so, at most 3, no numbers
  *   popular           count: shoppers that have it */
 KD_CHECK kd_rc kd_blend_explain(const kd_state *s, const kd_subject *subject,
                                 const kd_usercf_space *cf, const kd_blend_space *w, uint32_t place,

@@ -217,7 +217,7 @@ uint32_t kd_content_matched(const kd_content *x, uint32_t a, uint32_t b, uint32_
             continue;
         double idf = kd_tfidf_idf(m, term);
         double g = (double)va.tf[k].tf * idf * ((double)vb.tf[j].tf * idf);
-        if (n == max && g <= gain[n - 1])
+        if ((n == max && g <= gain[n - 1]) || kd_tfidf_is_number(m, term))
             continue;
         uint32_t at = n < max ? n++ : n - 1;
         for (; at > 0 && gain[at - 1] < g; at--) {

@@ -120,8 +120,8 @@ static inline bool kd_content_is_current(const kd_content *x, const kd_alike *a)
 
 /* The cosine of two products by the weights of now; 0 if one has no text. */
 double kd_content_cosine(const kd_content *x, uint32_t a, uint32_t b);
-/* The terms that two products share, by what they add to the cosine, greatest first. Returns how
- * many are in out[max]. */
+/* The terms that two products share, but for numbers, by what they add to the cosine, greatest
+ * first. Returns how many are in out[max]. */
 uint32_t kd_content_matched(const kd_content *x, uint32_t a, uint32_t b, uint32_t *out,
                             uint32_t max);
 

@@ -37,16 +37,6 @@ static double add_history(const kd_state *s, const kd_needs_options *o, uint32_t
     return all;
 }
 
-/* Digits alone, as of sizes and years: nobody is looking for a 10. */
-static bool is_number(const kd_tfidf *x, uint32_t term)
-{
-    kd_str s = kd_tfidf_word(x, term);
-    for (uint32_t k = 0; k < s.n; k++)
-        if ((s.p[k] < '0' || s.p[k] > '9') && s.p[k] != '.' && s.p[k] != ',')
-            return false;
-    return true;
-}
-
 /* The best `max` terms of a kind, in order. */
 static const kd_need *take(const kd_state *s, const kd_needs_space *w, kd_term_kind kind,
                            double all, uint32_t max, kd_arena *arena, uint32_t *out_n)
@@ -65,7 +55,7 @@ static const kd_need *take(const kd_state *s, const kd_needs_space *w, kd_term_k
                           (w->profile[term] == w->profile[best[at - 1]] &&
                            kd_ids_cmp(&x->terms, term, best[at - 1]) < 0)))
             at--;
-        if (at == max || (kind == KD_TERM_WORD && is_number(x, term)))
+        if (at == max || kd_tfidf_is_number(x, term)) /* nobody is looking for a 10 */
             continue;
         n += n < max;
         for (uint32_t j = n - 1; j > at; j--)

@@ -88,6 +88,17 @@ kd_str kd_tfidf_word(const kd_tfidf *x, uint32_t term)
     return (kd_str){(const char *)(h + 1), h->n};
 }
 
+bool kd_tfidf_is_number(const kd_tfidf *x, uint32_t term)
+{
+    if (kd_tfidf_kind(x, term) != KD_TERM_WORD)
+        return false;
+    kd_str s = kd_tfidf_word(x, term);
+    for (uint32_t k = 0; k < s.n; k++)
+        if ((s.p[k] < '0' || s.p[k] > '9') && s.p[k] != '.' && s.p[k] != ',')
+            return false;
+    return true;
+}
+
 static void release_if_unused(kd_tfidf *x, uint32_t term)
 {
     kd_term *t = &x->term[term];

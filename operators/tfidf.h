@@ -108,6 +108,9 @@ double kd_tfidf_norm(const kd_tfidf *x, uint32_t doc);
 uint32_t kd_tfidf_term(const kd_tfidf *x, kd_str term);
 /* As it is to be shown: the word that first brought the term. Borrowed while it is here. */
 kd_str kd_tfidf_word(const kd_tfidf *x, uint32_t term);
+/* A word of digits alone, as of sizes and years: it counts for likeness, and says nothing to a
+ * reader. */
+bool kd_tfidf_is_number(const kd_tfidf *x, uint32_t term);
 static inline kd_term_kind kd_tfidf_kind(const kd_tfidf *x, uint32_t term)
 {
     return (kd_term_kind)kd_ids_get(&x->terms, term).p[0];

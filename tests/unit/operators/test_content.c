@@ -373,8 +373,8 @@ static void test_matched_terms(void **unused)
     (void)unused;
     shop s;
     shop_open(&s, &ordinary);
-    kd_product a = {.title = kd_str_of("Red Lamps"), .brand = kd_str_of("ACME")};
-    kd_product b = {.title = kd_str_of("blue lamp"), .brand = kd_str_of("acme")};
+    kd_product a = {.title = kd_str_of("Red Lamps 10 1,5"), .brand = kd_str_of("ACME")};
+    kd_product b = {.title = kd_str_of("blue lamp 10 1,5"), .brand = kd_str_of("acme")};
     kd_product c = {.title = kd_str_of("table by acme"), .brand = kd_str_of("acme")};
     set(&s, 0, &a);
     set(&s, 1, &b);
