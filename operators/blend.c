@@ -336,7 +336,7 @@ static float floor_of(float *about, uint32_t n, uint32_t most)
         int32_t above = 0;
         for (uint32_t i = 0; i < LANES; i++)
             above += lane[i] > lane[j];
-        least = (above < (int32_t)most) & (lane[j] < least) ? lane[j] : least;
+        least = above < (int32_t)most && lane[j] < least ? lane[j] : least;
     }
     return least;
 }
