@@ -308,8 +308,7 @@ static uint32_t estimate(const kd_usercf_space *cf, kd_blend_space *w, const doo
     about += cf->n_items;
     for (uint32_t k = 0; k < w->n_taken; k++) {
         uint32_t item = w->taken[k];
-        double x = d->together * w->company[item] + about_trend(d, item);
-        about[k] = (float)x + never[cf->score[item] != 0];
+        about[k] = (float)about_of(cf, w, d, item) + never[cf->score[item] != 0];
     }
     return cf->n_items + w->n_taken;
 }
@@ -395,24 +394,31 @@ static uint32_t entries_that_matter(const kd_like_list *x, double others, const 
     return n;
 }
 
+/* The lists of the newest items; what is known of the products in them is on its way from memory.
+ */
+static void find_lists(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
+                       const kd_usercf_space *cf, kd_blend_space *w)
+{
+    w->n_list = content_items(s, o, subject);
+    const double all = harmonic(w->n_list);
+    for (uint32_t k = 0; k < w->n_list; k++) {
+        w->list[k] = list_of(s, o, subject, k, all);
+        for (uint32_t j = 0; j < w->list[k].n; j++) {
+            __builtin_prefetch(&cf->score[w->list[k].entry[j].item]);
+            __builtin_prefetch(&w->company[w->list[k].entry[j].item]);
+        }
+    }
+}
+
 /* What is like the newest items. A candidate that is left out at one list and let in by another has
  * less content than it should, but then it cannot reach the bar with all of it either. */
-static void add_content(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
-                        const kd_usercf_space *cf, kd_blend_space *w, const door *d)
+static void add_content(const kd_state *s, const kd_usercf_space *cf, kd_blend_space *w,
+                        const door *d)
 {
-    const uint32_t n = content_items(s, o, subject);
-    const double all = harmonic(n);
     double most = 0;
-    for (uint32_t k = 0; k < n; k++) {
-        kd_like_list *x = &w->list[k];
-        *x = list_of(s, o, subject, k, all);
-        for (uint32_t j = 0; j < x->n; j++) {
-            __builtin_prefetch(&cf->score[x->entry[j].item]);
-            __builtin_prefetch(&w->company[x->entry[j].item]);
-        }
-        most += x->n > 0 ? gain_of(x, 0) : 0;
-    }
-    for (uint32_t k = 0; k < n; k++) {
+    for (uint32_t k = 0; k < w->n_list; k++)
+        most += w->list[k].n > 0 ? gain_of(&w->list[k], 0) : 0;
+    for (uint32_t k = 0; k < w->n_list; k++) {
         const kd_like_list *x = &w->list[k];
         double others = x->n > 0 ? most - gain_of(x, 0) : 0;
         uint32_t n_at = entries_that_matter(x, others, cf, w, d, w->at);
@@ -427,18 +433,13 @@ static void drop_content(kd_candidate *c)
 }
 
 /* All the content of one item, whatever it comes to. */
-static void add_content_of(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
-                           uint32_t item, kd_blend_space *w)
+static void add_content_of(const kd_state *s, uint32_t item, kd_blend_space *w)
 {
-    const uint32_t n = content_items(s, o, subject);
-    const double all = harmonic(n);
     drop_content(candidate_of(w, item));
-    for (uint32_t k = 0; k < n; k++) {
-        kd_like_list x = list_of(s, o, subject, k, all);
-        for (uint32_t j = 0; j < x.n; j++)
-            if (x.entry[j].item == item)
-                add_alike(s, &x, j, w);
-    }
+    for (uint32_t k = 0; k < w->n_list; k++)
+        for (uint32_t j = 0; j < w->list[k].n; j++)
+            if (w->list[k].entry[j].item == item)
+                add_alike(s, &w->list[k], j, w);
 }
 
 /* -- the pool ---------------------------------------------------------------------------------
@@ -446,8 +447,8 @@ static void add_content_of(const kd_state *s, const kd_blend_options *o, const k
 
 /* The best candidates into the pool: of all but few, what they come to is below the bar. The
  * trends' head is gone through as long as it can reach it. */
-static void collect(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
-                    const kd_usercf_space *cf, kd_blend_space *w, const door *d)
+static void collect(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
+                    kd_blend_space *w, const door *d)
 {
     const uint32_t n = estimate(cf, w, d);
     for (uint32_t k = 0; d->asks_hidden && k < n; k++)
@@ -455,8 +456,7 @@ static void collect(const kd_state *s, const kd_blend_options *o, const kd_subje
             w->about[k] = -1;
     w->n_pool = 0;
     w->bar = o->rules == NULL ? surely_below(floor_of(w->about, n, d->most)) : 0;
-    if (content_items(s, o, subject) > 0)
-        add_content(s, o, subject, cf, w, d);
+    add_content(s, cf, w, d);
     for (uint32_t k = 0; k < w->n_candidates; k++) {
         const kd_candidate *c = &w->candidate[k];
         if (about_of(cf, w, d, c->item) + c->content >= w->bar)
@@ -476,12 +476,12 @@ static void collect(const kd_state *s, const kd_blend_options *o, const kd_subje
 
 /* Hidden items are rare, and whether one is hidden is far away in memory: it is asked of those that
  * got in, and of all only if one of them should not have. */
-static void fill_pool(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
-                      const kd_usercf_space *cf, kd_blend_space *w)
+static void fill_pool(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
+                      kd_blend_space *w)
 {
     door d = door_of(s, o, w);
     bool has_hidden = false;
-    collect(s, o, subject, cf, w, &d);
+    collect(s, o, cf, w, &d);
     for (uint32_t k = 0; k < w->n_pool; k++)
         has_hidden |= s->item[w->pool[k].item].is_hidden;
     if (!has_hidden)
@@ -489,7 +489,7 @@ static void fill_pool(const kd_state *s, const kd_blend_options *o, const kd_sub
     d.asks_hidden = true;
     for (uint32_t k = 0; k < w->n_candidates; k++)
         drop_content(&w->candidate[k]);
-    collect(s, o, subject, cf, w, &d);
+    collect(s, o, cf, w, &d);
 }
 
 /* -- the choice ------------------------------------------------------------------------------- */
@@ -565,21 +565,20 @@ static bool is_new(const kd_state *s, const kd_blend_options *o, uint32_t item)
 
 /* A full list without a new product gives its last place to the one that is most like the newest
  * item: only what is shown can be taken. */
-static void admit_new(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
-                      const kd_usercf_space *cf, kd_blend_space *w, kd_pick *picks, uint32_t n)
+static void admit_new(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
+                      kd_blend_space *w, kd_pick *picks, uint32_t n)
 {
-    uint32_t n_list = 0;
     for (uint32_t k = 0; k < n; k++)
         if (is_new(s, o, picks[k].item))
             return;
-    const kd_alike *list = kd_content_list(s->content, subject->items[0], &n_list);
-    for (uint32_t j = 0; j < n_list; j++) {
-        uint32_t item = list[j].item;
-        if (!is_new(s, o, item) || !kd_content_is_current(s->content, &list[j]) ||
+    const kd_like_list *newest = &w->list[0];
+    for (uint32_t j = 0; j < newest->n; j++) {
+        uint32_t item = newest->entry[j].item;
+        if (!is_new(s, o, item) || !kd_content_is_current(s->content, &newest->entry[j]) ||
             s->item[item].is_hidden || cf->score[item] < 0)
             continue;
         double part[KD_BLEND_PARTS];
-        add_content_of(s, o, subject, item, w);
+        add_content_of(s, item, w);
         kd_pick x = {.item = item, .score = parts_of(s, o, cf, w, item, part)};
         if (o->diversity > 0)
             for (uint32_t k = 0; k + 1 < n; k++)
@@ -607,16 +606,16 @@ kd_rc kd_blend(const kd_state *s, const kd_blend_options *o, const kd_subject *s
     if (has_together(o, subject))
         add_together(s, o, subject, w);
     weigh_popularity(s, o, subject, w);
-    fill_pool(s, o, subject, cf, w);
+    find_lists(s, o, subject, cf, w);
+    fill_pool(s, o, cf, w);
     if (o->diversity > 0 || o->category_max > 0) {
         *out_n = choose(s, o, w, picks);
     } else {
         memcpy(picks, w->pool, w->n_pool * sizeof *picks);
         *out_n = w->n_pool;
     }
-    if (o->new_ms > 0 && *out_n == o->count && o->count >= KD_BLEND_NEW_COUNT &&
-        s->content != NULL && o->content > 0 && subject->n_items > 0)
-        admit_new(s, o, subject, cf, w, picks, *out_n);
+    if (o->new_ms > 0 && *out_n == o->count && o->count >= KD_BLEND_NEW_COUNT && w->n_list > 0)
+        admit_new(s, o, cf, w, picks, *out_n);
     return KD_OK;
 }
 
