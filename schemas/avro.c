@@ -271,114 +271,86 @@ static char *put_trigger(char *p, const kd_pos *pos, kd_str topic, kd_str event_
     return put_nstr(p, event_id);
 }
 
-/* Names of parts and kinds are a handful of constants that come again in every item. They are kept,
- * by their address, as their bytes in Avro. */
-enum { NAME_BYTES = 32, KNOWN_BITS = 5, KNOWN = 1 << KNOWN_BITS };
+/* Names of parts and kinds are a handful of constants that come again in every item: the length of
+ * the one that was last at a place is mostly the length of the next. */
+typedef struct known_name {
+    const char *p;
+    size_t n;
+} known_name;
+
+enum { KNOWN_KINDS = 8 };
 
 typedef struct known {
-    const char *name[KNOWN];
-    uint32_t n[KNOWN]; /* bytes of code[] */
-    char code[KNOWN][NAME_BYTES];
+    known_name part[KD_PARTS_MAX], kind[KNOWN_KINDS];
 } known;
 
-static uint32_t place_of(const char *name)
+static kd_str name_of(known_name *last, const char *p)
 {
-    return (uint32_t)((uint64_t)(uintptr_t)name * 0x9e3779b97f4a7c15u >> (64 - KNOWN_BITS));
+    if (p != last->p)
+        *last = (known_name){p, strlen(p)};
+    return (kd_str){last->p, (uint32_t)last->n};
 }
 
-/* p if n bytes more fit there; else the same place in a larger buffer, NULL if there is none. */
-static char *fit(kd_buf *out, char *p, size_t n)
+static kd_str kind_of(known *k, const kd_item *it, uint32_t i)
 {
-    if ((size_t)(out->p + out->cap - p) >= n)
-        return p;
-    advance(out, p);
-    return kd_buf_room(out, n);
+    return name_of(&k->kind[i % KNOWN_KINDS], it->reasons[i].kind);
 }
 
-/* Leaves room for as much as before. */
-static char *put_long_name(char *p, kd_buf *out, kd_str name, size_t room)
+static size_t item_room(const kd_item *it, known *k)
 {
-    p = fit(out, p, str_room(name) + room);
-    return p == NULL ? NULL : put_str(p, name);
+    KD_ASSERT(it->n_parts <= KD_PARTS_MAX);
+    size_t room = str_room(it->item_id) + DOUBLE_BYTES + 6 * LONG_MAX_BYTES;
+    for (uint32_t i = 0; i < it->n_parts; i++)
+        room += str_room(name_of(&k->part[i], it->parts[i].name)) + DOUBLE_BYTES;
+    for (uint32_t i = 0; i < it->n_reasons; i++) {
+        const kd_why *w = &it->reasons[i];
+        room += str_room(kind_of(k, it, i)) + 4 * LONG_MAX_BYTES;
+        for (uint32_t j = 0; j < w->n_ids; j++)
+            room += str_room(w->ids[j]);
+    }
+    return room;
 }
 
-static __attribute__((noinline)) char *put_new_name(char *p, kd_buf *out, known *k,
-                                                    const char *name, size_t room)
+static char *put_why(char *p, const kd_why *w, kd_str kind)
 {
-    const uint32_t place = place_of(name);
-    kd_str s = kd_str_of(name);
-    if (s.n >= NAME_BYTES)
-        return put_long_name(p, out, s, room);
-    k->name[place] = name;
-    k->n[place] = (uint32_t)(put_str(k->code[place], s) - k->code[place]);
-    return put_str(p, s);
-}
-
-/* There are `room` bytes at p, NAME_BYTES at least, of which a name takes so many at most. */
-static inline char *put_name(char *p, kd_buf *out, known *k, const char *name, size_t room)
-{
-    const uint32_t place = place_of(name);
-    if (name != k->name[place])
-        return put_new_name(p, out, k, name, room);
-    memcpy(p, k->code[place], NAME_BYTES);
-    return p + k->n[place];
-}
-
-static char *put_why(char *p, kd_buf *out, known *k, const kd_why *w)
-{
-    enum { ROOM = NAME_BYTES + 4 * LONG_MAX_BYTES };
-    p = fit(out, p, ROOM);
-    if (p == NULL || (p = put_name(p, out, k, w->kind, ROOM)) == NULL)
-        return NULL;
+    p = put_str(p, kind);
     if (w->n_ids > 0) {
         p = put_long(p, w->n_ids);
-        for (uint32_t i = 0; i < w->n_ids; i++) {
-            p = fit(out, p, str_room(w->ids[i]) + ROOM);
-            if (p == NULL)
-                return NULL;
+        for (uint32_t i = 0; i < w->n_ids; i++)
             p = put_str(p, w->ids[i]);
-        }
     }
     p = put_long(p, 0);
     return put_nlong(p, w->count);
 }
 
-static char *put_item(char *p, kd_buf *out, known *k, const kd_item *it)
+static void encode_item(const kd_item *it, known *k, kd_buf *out)
 {
-    enum { ROOM = KD_PARTS_MAX * (NAME_BYTES + DOUBLE_BYTES) + 6 * LONG_MAX_BYTES };
-    KD_ASSERT(it->n_parts <= KD_PARTS_MAX);
-    p = fit(out, p, str_room(it->item_id) + ROOM);
+    char *p = kd_buf_room(out, item_room(it, k));
     if (p == NULL)
-        return NULL;
+        return;
     p = put_str(p, it->item_id);
     p = put_double(p, it->score);
     if (it->n_parts > 0) {
         p = put_long(p, it->n_parts);
         for (uint32_t i = 0; i < it->n_parts; i++) {
-            p = put_name(p, out, k, it->parts[i].name, ROOM);
-            if (p == NULL)
-                return NULL;
+            p = put_str(p, name_of(&k->part[i], it->parts[i].name));
             p = put_double(p, it->parts[i].value);
         }
     }
     p = put_long(p, 0);
-    if (it->n_reasons > 0)
+    if (it->n_reasons > 0) {
         p = put_long(p, it->n_reasons);
-    for (uint32_t i = 0; i < it->n_reasons; i++) {
-        p = put_why(p, out, k, &it->reasons[i]);
-        if (p == NULL)
-            return NULL;
+        for (uint32_t i = 0; i < it->n_reasons; i++)
+            p = put_why(p, &it->reasons[i], kind_of(k, it, i));
     }
-    p = fit(out, p, LONG_MAX_BYTES);
-    return p == NULL ? NULL : put_long(p, 0);
+    advance(out, put_long(p, 0));
 }
 
 void kd_update_encode(const kd_update *u, kd_buf *out)
 {
-    enum { EACH = 128 }; /* of an item, mostly: all room at once */
     kd_str topic = kd_str_of(u->trigger.topic);
     char *p = kd_buf_room(out, str_room(u->shopper_id) + str_room(topic) + str_room(u->event_id) +
-                                   8 * LONG_MAX_BYTES + (size_t)u->n_items * EACH);
+                                   8 * LONG_MAX_BYTES);
     if (p == NULL)
         return;
     p = put_str(p, u->shopper_id);
@@ -387,14 +359,10 @@ void kd_update_encode(const kd_update *u, kd_buf *out)
     p = put_trigger(p, &u->trigger, topic, u->event_id);
     if (u->n_items > 0)
         p = put_long(p, u->n_items);
-    known k;
-    memset(k.name, 0, sizeof k.name);
-    for (uint32_t i = 0; i < u->n_items; i++) {
-        p = put_item(p, out, &k, &u->items[i]);
-        if (p == NULL)
-            return;
-    }
     advance(out, p);
+    known k = {0};
+    for (uint32_t i = 0; i < u->n_items; i++)
+        encode_item(&u->items[i], &k, out);
     kd_buf_addc(out, 0);
 }
 
