@@ -174,6 +174,20 @@ void bench_options(kd_opt_values *v, int neighbours, int audience)
     bench_must(kd_opt_set(v, "audience.max", text, "bench", &err), &err, "options");
 }
 
+const bench_way bench_ways[BENCH_WAYS] = {
+    {"user-CF alone", "off", "off", "false"},        {"blend", "on", "off", "false"},
+    {"blend, reasons", "on", "off", "true"},         {"blend, content", "on", "on", "false"},
+    {"blend, content, reasons", "on", "on", "true"},
+};
+
+void bench_way_options(kd_opt_values *v, const bench_way *way)
+{
+    kd_err err = {0};
+    bench_must(kd_opt_set(v, "blend", way->blend, "bench", &err), &err, "options");
+    bench_must(kd_opt_set(v, "content", way->content, "bench", &err), &err, "options");
+    bench_must(kd_opt_set(v, "recommend.reasons", way->reasons, "bench", &err), &err, "options");
+}
+
 int64_t bench_arg(int argc, char **argv, const char *name, int64_t dflt)
 {
     for (int i = 1; i + 1 < argc; i++) {

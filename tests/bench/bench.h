@@ -63,6 +63,15 @@ kd_str bench_key(const kd_record *r);
 /* Recommender options of the workload: history.max 50, recommend.count 10 and the two given. */
 void bench_options(kd_opt_values *v, int neighbours, int audience);
 
+/* User-CF alone, and the blend with and without content and reasons: what is compared. */
+enum { BENCH_WAYS = 5 };
+typedef struct bench_way {
+    const char *name, *blend, *content, *reasons; /* values of the options */
+} bench_way;
+extern const bench_way bench_ways[BENCH_WAYS];
+/* Sets the options of a way. */
+void bench_way_options(kd_opt_values *v, const bench_way *way);
+
 /* The value of "--name N" on the command line, or dflt. Refuses what is no number. */
 int64_t bench_arg(int argc, char **argv, const char *name, int64_t dflt);
 

@@ -6,7 +6,7 @@
  * The same shop, the same setting, the same epochs (closed by a shopper who comes back, or by 512
  * events, as the pipeline's are), by five configurations that take turns every 5,000 events, so
  * that what the machine does beside weighs on all alike:
- *   user-CF alone | blend | the same with reasons | blend and content | the same with reasons
+ *   user-CF alone | blend | the same with reasons | blend, content | the same with reasons
  * lists      the answers, encoded, as a worker of the pipeline makes them
  * pipeline   apply, prepare and lists: all but source and sink
  * Both are rates by processor time; rates and ratios are medians over the repetitions. --only N
@@ -19,17 +19,7 @@
 
 #include "operators/recommender.h"
 
-enum { EPOCH = 512, N_WAYS = 5, TURN = 5000 };
-
-typedef struct way {
-    const char *name, *blend, *content, *reasons;
-} way;
-
-static const way ways[N_WAYS] = {
-    {"user-CF alone", "off", "off", "false"},        {"blend", "on", "off", "false"},
-    {"blend, reasons", "on", "off", "true"},         {"blend and content", "on", "on", "false"},
-    {"blend, content, reasons", "on", "on", "true"},
-};
+enum { EPOCH = 512, TURN = 5000 };
 
 /* Seconds of one run, and what came out. */
 typedef struct took {
@@ -45,15 +35,12 @@ typedef struct runner {
     kd_ahead ahead[EPOCH];
 } runner;
 
-static void open_runner(runner *r, const way *w, int neighbours, int audience)
+static void open_runner(runner *r, const bench_way *w, int neighbours, int audience)
 {
     kd_err err = {0};
     kd_opt_values values;
     bench_options(&values, neighbours, audience);
-    bench_must(kd_opt_set(&values, "blend", w->blend, "bench", &err), &err, "options");
-    bench_must(kd_opt_set(&values, "content", w->content, "bench", &err), &err, "options");
-    bench_must(kd_opt_set(&values, "recommend.reasons", w->reasons, "bench", &err), &err,
-               "options");
+    bench_way_options(&values, w);
     *r = (runner){.arena = kd_arena_new(0)};
     bench_must(r->arena == NULL ? KD_ENOMEM : KD_OK, NULL, "memory");
     bench_must(kd_recommender_new(&values, &r->rec, &err), &err, "recommender");
@@ -147,21 +134,21 @@ static void load_catalog(runner *r, const bench_shop *shop)
 }
 
 /* The whole shop once, by all ways in turn (only >= 0: by that one). */
-static void run(const bench_shop *shop, int neighbours, int audience, int only, took t[N_WAYS])
+static void run(const bench_shop *shop, int neighbours, int audience, int only, took t[BENCH_WAYS])
 {
-    static runner r[N_WAYS];
+    static runner r[BENCH_WAYS];
     uint32_t *last = calloc(1 << 20, sizeof *last), epoch = 0;
     bench_must(last == NULL ? KD_ENOMEM : KD_OK, NULL, "memory");
-    for (int w = 0; w < N_WAYS; w++) {
+    for (int w = 0; w < BENCH_WAYS; w++) {
         t[w] = (took){0};
         if (only < 0 || w == only) {
-            open_runner(&r[w], &ways[w], neighbours, audience);
+            open_runner(&r[w], &bench_ways[w], neighbours, audience);
             load_catalog(&r[w], shop);
         }
     }
     for (size_t i = shop->n_catalog; i < shop->n; i += TURN) {
         size_t end = i + TURN < shop->n ? i + TURN : shop->n;
-        for (int w = 0; w < N_WAYS; w++) {
+        for (int w = 0; w < BENCH_WAYS; w++) {
             if (only >= 0 && w != only)
                 continue;
             for (size_t from = i; from < end;) {
@@ -172,7 +159,7 @@ static void run(const bench_shop *shop, int neighbours, int audience, int only, 
             }
         }
     }
-    for (int w = 0; w < N_WAYS; w++)
+    for (int w = 0; w < BENCH_WAYS; w++)
         if (only < 0 || w == only)
             close_runner(&r[w]);
     free(last);
@@ -193,14 +180,14 @@ int main(int argc, char **argv)
     bench_shop_make(&shop, bench_arg(argc, argv, "--shoppers", BENCH_SHOPPERS),
                     bench_arg(argc, argv, "--items", BENCH_ITEMS),
                     bench_arg(argc, argv, "--events", 200000));
-    bench_numbers lists[N_WAYS] = {0}, pipeline[N_WAYS] = {0}, list_ratio[N_WAYS] = {0},
-                  pipeline_ratio[N_WAYS] = {0}, apply[N_WAYS] = {0};
-    double bytes[N_WAYS] = {0};
+    bench_numbers lists[BENCH_WAYS] = {0}, pipeline[BENCH_WAYS] = {0}, list_ratio[BENCH_WAYS] = {0},
+                  pipeline_ratio[BENCH_WAYS] = {0}, apply[BENCH_WAYS] = {0};
+    double bytes[BENCH_WAYS] = {0};
     for (int rep = 0; rep < reps; rep++) {
-        took all[N_WAYS], base;
+        took all[BENCH_WAYS], base;
         run(&shop, neighbours, audience, only, all);
         base = all[only < 0 ? 0 : only];
-        for (int w = 0; w < N_WAYS; w++) {
+        for (int w = 0; w < BENCH_WAYS; w++) {
             if (only >= 0 && w != only)
                 continue;
             took t = all[w];
@@ -212,11 +199,12 @@ int main(int argc, char **argv)
             bench_numbers_add(&apply[w], t.apply / (double)t.lists * 1e6);
         }
     }
-    for (int w = 0; w < N_WAYS; w++) {
+    for (int w = 0; w < BENCH_WAYS; w++) {
         if (lists[w].n == 0)
             continue;
         char kase[96];
-        snprintf(kase, sizeof kase, "audience %d, k %d; %s", audience, neighbours, ways[w].name);
+        snprintf(kase, sizeof kase, "audience %d, k %d; %s", audience, neighbours,
+                 bench_ways[w].name);
         bench_result("blend", kase, "lists/s", bench_quantile(&lists[w], 0.5), "1/s", lists[w].n);
         bench_result("blend", kase, "pipeline, events/s", bench_quantile(&pipeline[w], 0.5), "1/s",
                      pipeline[w].n);
@@ -229,7 +217,7 @@ int main(int argc, char **argv)
                          bench_quantile(&pipeline_ratio[w], 0.5), "", pipeline_ratio[w].n);
         }
     }
-    for (int w = 0; w < N_WAYS; w++) {
+    for (int w = 0; w < BENCH_WAYS; w++) {
         bench_numbers_dispose(&lists[w]);
         bench_numbers_dispose(&pipeline[w]);
         bench_numbers_dispose(&list_ratio[w]);

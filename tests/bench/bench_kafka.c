@@ -149,7 +149,7 @@ static span pass_through(const bench_shop *shop, const char *to, const kd_update
 
 typedef struct setting {
     int audience, neighbours, workers;
-    const char *blend, *content, *reasons; /* on | off, on | off, true | false */
+    const bench_way *way;
 } setting;
 
 /* One pipeline on the broker. */
@@ -189,10 +189,7 @@ static void live_open(live *l, const bench_shop *shop, const char *to, const set
     kd_opt_values values;
     *l = (live){0};
     bench_options(&values, x->neighbours, x->audience);
-    bench_must(kd_opt_set(&values, "blend", x->blend, "bench", &err), &err, "options");
-    bench_must(kd_opt_set(&values, "content", x->content, "bench", &err), &err, "options");
-    bench_must(kd_opt_set(&values, "recommend.reasons", x->reasons, "bench", &err), &err,
-               "options");
+    bench_way_options(&values, x->way);
     bench_must(kd_recommender_new(&values, &l->rec, &err), &err, "recommender");
     kd_opt_values_dispose(&values);
     stream_open(&l->s, "bench-", in_topics, N_IN, to, false);
@@ -278,34 +275,22 @@ static void run_pipeline(row *r, const bench_shop *shop, const setting *x)
     broker_topics_delete(out_topic, 1);
 }
 
-enum { N_WAYS = 5, TURN = 20000 };
+enum { TURN = 20000 };
 
-/* User-CF alone, and the blend with and without content and reasons. All are open at once and take
- * turns every TURN events, so that what the machine does beside weighs on all alike. */
+/* All ways are open at once and take turns every TURN events, so that what the machine does beside
+ * weighs on all alike. */
 static void run_ways(row *r, const bench_shop *shop, int audience, int workers)
 {
-    static const setting ways[N_WAYS] = {
-        {.blend = "off", .content = "off", .reasons = "false"},
-        {.blend = "on", .content = "off", .reasons = "false"},
-        {.blend = "on", .content = "off", .reasons = "true"},
-        {.blend = "on", .content = "on", .reasons = "false"},
-        {.blend = "on", .content = "on", .reasons = "true"},
-    };
-    static const char *const name[N_WAYS] = {"", "; blend", "; blend, reasons", "; blend, content",
-                                             "; blend, content, reasons"};
-    live l[N_WAYS];
-    span took[N_WAYS] = {{0}};
+    live l[BENCH_WAYS];
+    span took[BENCH_WAYS] = {{0}};
     broker_topics_create(out_topic, 1);
-    for (int w = 0; w < N_WAYS; w++) {
-        setting x = ways[w];
-        x.audience = audience;
-        x.neighbours = 50;
-        x.workers = workers;
+    for (int w = 0; w < BENCH_WAYS; w++) {
+        setting x = {audience, 50, workers, &bench_ways[w]};
         live_open(&l[w], shop, out_topic[0], &x);
     }
     for (bool goes_on = true; goes_on;) {
         goes_on = false;
-        for (int w = 0; w < N_WAYS; w++) {
+        for (int w = 0; w < BENCH_WAYS; w++) {
             span turn = live_run(&l[w], TURN);
             took[w].wall += turn.wall;
             took[w].cpu += turn.cpu;
@@ -313,10 +298,11 @@ static void run_ways(row *r, const bench_shop *shop, int audience, int workers)
             goes_on |= turn.n > 0;
         }
     }
-    for (int w = 0; w < N_WAYS; w++) {
+    for (int w = 0; w < BENCH_WAYS; w++) {
         char kase[96];
-        snprintf(kase, sizeof kase, "audience %d, k 50; %d worker%s, in turns%s", audience, workers,
-                 workers == 1 ? "" : "s", name[w]);
+        snprintf(kase, sizeof kase, "audience %d, k 50; %d worker%s, in turns%s%s", audience,
+                 workers, workers == 1 ? "" : "s", w == 0 ? "" : "; ",
+                 w == 0 ? "" : bench_ways[w].name);
         add(&r[w], "pipeline", kase, took[w]);
         live_close(&l[w], kase, took[w]);
     }
@@ -328,9 +314,9 @@ int main(int argc, char **argv)
     enum { MAX_ROWS = 24 };
     static const int audiences[] = {100, 500};
     static const setting settings[] = {
-        {.neighbours = 50, .workers = 1, .blend = "off", .content = "off", .reasons = "false"},
-        {.neighbours = 50, .workers = 2, .blend = "off", .content = "off", .reasons = "false"},
-        {.neighbours = 20, .workers = 1, .blend = "off", .content = "off", .reasons = "false"},
+        {.neighbours = 50, .workers = 1, .way = &bench_ways[0]},
+        {.neighbours = 50, .workers = 2, .way = &bench_ways[0]},
+        {.neighbours = 20, .workers = 1, .way = &bench_ways[0]},
     };
     int reps = (int)bench_arg(argc, argv, "--reps", 3);
     bench_shop shop;
@@ -357,7 +343,7 @@ int main(int argc, char **argv)
                 run_pipeline(r++, &shop, &x);
             }
         }
-        for (int workers = 1; workers <= 2; workers++, r += N_WAYS)
+        for (int workers = 1; workers <= 2; workers++, r += BENCH_WAYS)
             run_ways(r, &shop, audiences[1], workers);
         n_rows = (size_t)(r - rows);
     }
