@@ -109,6 +109,7 @@ static kd_rc fit(const kd_state *s, const kd_blend_options *o, const kd_subject 
         taken = (uint64_t)o->together_audience * s->opt.history_max;
     taken = taken < s->item_cap ? taken : s->item_cap;
     alike = alike < s->item_cap ? alike : s->item_cap;
+    uint64_t at = taken + cf->n_items > alike ? taken + cf->n_items : alike;
     if (kd_grow((void **)&w->mark, &w->cap_mark, s->item_cap, sizeof *w->mark) &&
         kd_grow((void **)&w->company, &w->cap_company, s->item_cap, sizeof *w->company) &&
         kd_grow((void **)&w->candidate, &w->cap_candidates, (uint32_t)alike + 1,
@@ -116,8 +117,7 @@ static kd_rc fit(const kd_state *s, const kd_blend_options *o, const kd_subject 
         kd_grow((void **)&w->taken, &w->cap_taken, (uint32_t)taken + 1, sizeof *w->taken) &&
         kd_grow((void **)&w->about, &w->cap_about, (uint32_t)taken + cf->n_items + LANES,
                 sizeof *w->about) &&
-        kd_grow((void **)&w->at, &w->cap_at, s->content == NULL ? 0 : s->content->opt.neighbours,
-                sizeof *w->at) &&
+        kd_grow((void **)&w->at, &w->cap_at, (uint32_t)at + 1, sizeof *w->at) &&
         kd_grow((void **)&w->list, &w->cap_list, content_items(s, o, subject), sizeof *w->list) &&
         kd_grow((void **)&w->pool, &w->cap_pool, pool_size(o) + 1, sizeof *w->pool))
         return KD_OK;
@@ -243,32 +243,42 @@ static double surely_below(double score)
     return score > 1e-30 ? score * (1 - 1e-6) : 0;
 }
 
+/* What tells what an item comes to, nearly and but for content. A loop takes a copy, so that it
+ * stays in registers whatever the loop writes. */
+typedef struct rates {
+    const double *score;     /* [by item slot], user-CF's */
+    const uint16_t *company; /* [by item slot] */
+    const uint64_t *trend;   /* [n_trend] */
+    double share, together;  /* of one unit of score; of one shopper who took it, too */
+    double unit, whole;      /* of a trend of 1; the most of any */
+    uint32_t n_trend;
+} rates;
+
 /* What decides who comes into the pool. */
 typedef struct door {
-    const kd_state *s;
-    const uint64_t *trend; /* [n_trend] */
-    double unit, whole;    /* what a trend of 1 adds to a score, nearly; what any adds at most */
-    double together;       /* what a shopper who took it with the newest item adds, nearly */
-    uint32_t n_trend, most;
+    rates rates;
+    uint32_t most;
     bool asks_hidden;
 } door;
 
-static door door_of(const kd_state *s, const kd_blend_options *o, const kd_blend_space *w)
+static door door_of(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
+                    const kd_blend_space *w)
 {
-    door d = {.s = s, .most = pool_size(o), .whole = w->popularity};
-    d.together = w->n_taken == 0 ? 0 : o->together / w->looked;
-    if (s->trend == NULL)
-        return d;
-    d.unit = w->popularity * w->expected;
-    d.trend = s->trend->score;
-    d.n_trend = d.unit > 0 ? s->trend->cap_score : 0;
-    return d;
+    rates r = {.score = cf->score, .company = w->company, .share = w->share};
+    r.together = w->n_taken == 0 ? 0 : o->together / w->looked;
+    r.unit = w->popularity * w->expected;
+    r.whole = w->popularity;
+    if (s->trend != NULL && r.unit > 0) {
+        r.trend = s->trend->score;
+        r.n_trend = s->trend->cap_score;
+    }
+    return (door){.rates = r, .most = pool_size(o)};
 }
 
-static double about_trend(const door *d, uint32_t item)
+static double about_trend(const rates *r, uint32_t item)
 {
-    double x = item < d->n_trend ? d->unit * (double)(int64_t)d->trend[item] : 0;
-    return x < d->whole ? x : d->whole;
+    double x = item < r->n_trend ? r->unit * (double)(int64_t)r->trend[item] : 0;
+    return x < r->whole ? x : r->whole;
 }
 
 static void offer(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
@@ -291,10 +301,9 @@ static void offer(const kd_state *s, const kd_blend_options *o, const kd_usercf_
 }
 
 /* What an item comes to, up to rounding and but for content; no number, or below 0, if excluded. */
-static inline __attribute__((always_inline)) double
-about_of(const kd_usercf_space *cf, const kd_blend_space *w, const door *d, uint32_t item)
+static inline __attribute__((always_inline)) double about_of(const rates *r, uint32_t item)
 {
-    return w->share * cf->score[item] + d->together * w->company[item] + about_trend(d, item);
+    return r->share * r->score[item] + r->together * r->company[item] + about_trend(r, item);
 }
 
 /* Into about[]: first what neighbours voted for, then what was taken together and has no votes.
@@ -302,15 +311,16 @@ about_of(const kd_usercf_space *cf, const kd_blend_space *w, const door *d, uint
 static uint32_t estimate(const kd_usercf_space *cf, kd_blend_space *w, const door *d)
 {
     static const float never[] = {0, -INFINITY};
+    const rates r = d->rates;
+    const uint32_t *const items = cf->items, *const taken = w->taken;
+    const uint32_t n_items = cf->n_items, n_taken = w->n_taken;
     float *about = w->about;
-    for (uint32_t k = 0; k < cf->n_items; k++)
-        about[k] = (float)about_of(cf, w, d, cf->items[k]);
-    about += cf->n_items;
-    for (uint32_t k = 0; k < w->n_taken; k++) {
-        uint32_t item = w->taken[k];
-        about[k] = (float)about_of(cf, w, d, item) + never[cf->score[item] != 0];
-    }
-    return cf->n_items + w->n_taken;
+    for (uint32_t k = 0; k < n_items; k++)
+        about[k] = (float)about_of(&r, items[k]);
+    about += n_items;
+    for (uint32_t k = 0; k < n_taken; k++)
+        about[k] = (float)about_of(&r, taken[k]) + never[r.score[taken[k]] != 0];
+    return n_items + n_taken;
 }
 
 static uint32_t known_item(const kd_usercf_space *cf, const kd_blend_space *w, uint32_t k)
@@ -323,7 +333,8 @@ static uint32_t known_item(const kd_usercf_space *cf, const kd_blend_space *w, u
  * which compilers make vectors of. */
 static float floor_of(float *about, uint32_t n, uint32_t most)
 {
-    float lane[LANES] = {0}, least = INFINITY;
+    float lane[LANES] = {0}, reached[LANES], least = INFINITY;
+    int32_t above[LANES] = {0};
     if (most > LANES - LANES / 4)
         return 0;
     for (uint32_t k = n; k % LANES != 0; k++)
@@ -331,12 +342,13 @@ static float floor_of(float *about, uint32_t n, uint32_t most)
     for (uint32_t k = 0; k < n; k += LANES)
         for (uint32_t j = 0; j < LANES; j++)
             lane[j] = about[k + j] > lane[j] ? about[k + j] : lane[j];
-    for (uint32_t j = 0; j < LANES; j++) {
-        int32_t above = 0;
-        for (uint32_t i = 0; i < LANES; i++)
-            above += lane[i] > lane[j];
-        least = above < (int32_t)most && lane[j] < least ? lane[j] : least;
-    }
+    for (uint32_t i = 0; i < LANES; i++)
+        for (uint32_t j = 0; j < LANES; j++)
+            above[j] += lane[i] > lane[j];
+    for (uint32_t j = 0; j < LANES; j++)
+        reached[j] = above[j] < (int32_t)most ? lane[j] : INFINITY;
+    for (uint32_t j = 0; j < LANES; j++)
+        least = reached[j] < least ? reached[j] : least;
     return least;
 }
 
@@ -380,20 +392,6 @@ static void add_alike(const kd_state *s, const kd_like_list *x, uint32_t k, kd_b
     }
 }
 
-/* The entries of a list that may matter, into at[]: what reaches the bar if all other lists give it
- * all that they can. Without a branch, since which way one would go cannot be foreseen. Returns
- * their number. */
-static uint32_t entries_that_matter(const kd_like_list *x, double others, const kd_usercf_space *cf,
-                                    const kd_blend_space *w, const door *d, uint32_t *at)
-{
-    uint32_t n = 0;
-    for (uint32_t k = 0; k < x->n; k++) {
-        at[n] = k;
-        n += about_of(cf, w, d, x->entry[k].item) + others + gain_of(x, k) >= w->bar;
-    }
-    return n;
-}
-
 /* The lists of the newest items; what is known of the products in them is on its way from memory.
  */
 static void find_lists(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
@@ -410,20 +408,33 @@ static void find_lists(const kd_state *s, const kd_blend_options *o, const kd_su
     }
 }
 
-/* What is like the newest items. A candidate that is left out at one list and let in by another has
- * less content than it should, but then it cannot reach the bar with all of it either. */
-static void add_content(const kd_state *s, const kd_usercf_space *cf, kd_blend_space *w,
-                        const door *d)
+/* What is like the newest items, as far as it reaches the bar with all that its likeness gives: at
+ * most what the lists give to all items of its cell. Without a branch, since which way one would go
+ * cannot be foreseen. */
+static void add_content(const kd_state *s, kd_blend_space *w, const door *d)
 {
-    double most = 0;
-    for (uint32_t k = 0; k < w->n_list; k++)
-        most += w->list[k].n > 0 ? gain_of(&w->list[k], 0) : 0;
+    enum { CELLS = 256 };
+    const rates r = d->rates;
+    const double bar = w->bar;
+    uint32_t *const at = w->at;
+    float given[CELLS];
+    if (w->n_list > 0)
+        memset(given, 0, sizeof given);
     for (uint32_t k = 0; k < w->n_list; k++) {
-        const kd_like_list *x = &w->list[k];
-        double others = x->n > 0 ? most - gain_of(x, 0) : 0;
-        uint32_t n_at = entries_that_matter(x, others, cf, w, d, w->at);
-        for (uint32_t j = 0; j < n_at; j++)
-            add_alike(s, x, w->at[j], w);
+        const kd_like_list x = w->list[k];
+        for (uint32_t j = 0; j < x.n; j++)
+            given[x.entry[j].item % CELLS] += (float)gain_of(&x, j);
+    }
+    for (uint32_t k = 0; k < w->n_list; k++) {
+        const kd_like_list x = w->list[k];
+        uint32_t n = 0;
+        for (uint32_t j = 0; j < x.n; j++) {
+            const uint32_t item = x.entry[j].item;
+            at[n] = j;
+            n += about_of(&r, item) + given[item % CELLS] >= bar;
+        }
+        for (uint32_t j = 0; j < n; j++)
+            add_alike(s, &x, at[j], w);
     }
 }
 
@@ -445,6 +456,17 @@ static void add_content_of(const kd_state *s, uint32_t item, kd_blend_space *w)
 /* -- the pool ---------------------------------------------------------------------------------
  */
 
+/* The places in about[0..n) of what reaches the bar, into at[]. Returns their number. */
+static uint32_t find_reaching(const float *about, uint32_t n, float bar, uint32_t *at)
+{
+    uint32_t found = 0;
+    for (uint32_t k = 0; k < n; k++) {
+        at[found] = k;
+        found += about[k] >= bar;
+    }
+    return found;
+}
+
 /* The best candidates into the pool: of all but few, what they come to is below the bar. The
  * trends' head is gone through as long as it can reach it. */
 static void collect(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
@@ -456,18 +478,21 @@ static void collect(const kd_state *s, const kd_blend_options *o, const kd_userc
             w->about[k] = -1;
     w->n_pool = 0;
     w->bar = o->rules == NULL ? surely_below(floor_of(w->about, n, d->most)) : 0;
-    add_content(s, cf, w, d);
+    add_content(s, w, d);
     for (uint32_t k = 0; k < w->n_candidates; k++) {
         const kd_candidate *c = &w->candidate[k];
-        if (about_of(cf, w, d, c->item) + c->content >= w->bar)
+        if (about_of(&d->rates, c->item) + c->content >= w->bar)
             offer(s, o, cf, w, c->item, d);
     }
-    for (uint32_t k = 0; k < n; k++)
-        if (w->about[k] >= w->bar && w->mark[known_item(cf, w, k)] == 0)
-            offer(s, o, cf, w, known_item(cf, w, k), d);
-    for (uint32_t k = 0; d->n_trend > 0 && k < s->trend->n_top; k++) {
+    const uint32_t n_at = find_reaching(w->about, n, (float)w->bar, w->at);
+    for (uint32_t k = 0; k < n_at; k++) {
+        const uint32_t item = known_item(cf, w, w->at[k]);
+        if (w->about[w->at[k]] >= w->bar && w->mark[item] == 0)
+            offer(s, o, cf, w, item, d);
+    }
+    for (uint32_t k = 0; d->rates.n_trend > 0 && k < s->trend->n_top; k++) {
         uint32_t item = s->trend->set[k];
-        if (about_trend(d, item) < w->bar)
+        if (about_trend(&d->rates, item) < w->bar)
             break;
         if (cf->score[item] == 0 && w->company[item] == 0 && w->mark[item] == 0)
             offer(s, o, cf, w, item, d);
@@ -479,7 +504,7 @@ static void collect(const kd_state *s, const kd_blend_options *o, const kd_userc
 static void fill_pool(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
                       kd_blend_space *w)
 {
-    door d = door_of(s, o, w);
+    door d = door_of(s, o, cf, w);
     bool has_hidden = false;
     collect(s, o, cf, w, &d);
     for (uint32_t k = 0; k < w->n_pool; k++)

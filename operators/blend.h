@@ -90,7 +90,7 @@ typedef struct kd_blend_space {
     float *about;      /* [cap_about] scores up to rounding */
     uint32_t cap_about;
     struct kd_like_list *list; /* [n_list] of the newest items */
-    uint32_t *at;              /* [cap_at] entries of one list */
+    uint32_t *at;              /* [cap_at] entries of one list, or of about[] */
     uint32_t n_list, cap_list, cap_at;
     struct kd_blend_reasons *reasons;
 } kd_blend_space;

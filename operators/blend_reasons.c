@@ -133,55 +133,46 @@ static uint32_t voters_of(const kd_subject *subject, const kd_usercf_space *cf,
     return all;
 }
 
-/* Where one item's reasons are collected, each with the part that it speaks for. */
-typedef struct sheet {
+/* One item's reasons as they are published, and what they name. */
+typedef struct reasons {
     kd_why why[MOST_REASONS];
+    kd_str id[MOST_IDS];
+} reasons;
+
+/* Where they are collected, each with the part that it speaks for. */
+typedef struct sheet {
+    reasons *out;
     double weight[MOST_REASONS];
-    kd_str id[MOST_IDS]; /* what they name */
     uint32_t n, n_ids;
 } sheet;
+
+static void name(sheet *x, kd_str id)
+{
+    x->out->id[x->n_ids++] = id;
+}
 
 /* The ids are the last n_ids of the sheet. */
 static void add(sheet *x, double weight, const char *kind, uint32_t n_ids, int64_t count)
 {
     uint32_t at = x->n++;
     for (; at > 0 && x->weight[at - 1] < weight; at--) {
-        x->why[at] = x->why[at - 1];
+        x->out->why[at] = x->out->why[at - 1];
         x->weight[at] = x->weight[at - 1];
     }
-    x->why[at] =
-        (kd_why){.kind = kind, .ids = x->id + (x->n_ids - n_ids), .n_ids = n_ids, .count = count};
+    x->out->why[at] = (kd_why){
+        .kind = kind, .ids = x->out->id + (x->n_ids - n_ids), .n_ids = n_ids, .count = count};
     x->weight[at] = weight;
 }
 
 static void add_content(const kd_state *s, const kd_candidate *c, double weight, sheet *x)
 {
     uint32_t terms[TERMS], n = kd_content_matched(s->content, c->from, c->item, terms, TERMS);
-    x->id[x->n_ids++] = kd_ids_get(&s->items, c->from);
+    name(x, kd_ids_get(&s->items, c->from));
     add(x, weight, "your-item", 1, -1);
     for (uint32_t t = 0; t < n; t++)
-        x->id[x->n_ids++] = kd_tfidf_word(s->content->tfidf, terms[t]);
+        name(x, kd_tfidf_word(s->content->tfidf, terms[t]));
     if (n > 0)
         add(x, weight, "matched-terms", n, -1);
-}
-
-/* The sheet as it is published, in one piece of the arena. */
-static kd_rc copy(const sheet *x, kd_arena *arena, kd_item *out, kd_err *err)
-{
-    size_t whys = x->n * sizeof x->why[0], ids = x->n_ids * sizeof x->id[0];
-    kd_why *why = kd_arena_alloc(arena, whys + ids);
-    if (why == NULL)
-        return kd_fail(err, KD_ENOMEM, "no room for the reasons of an item");
-    kd_str *id = (kd_str *)(void *)((char *)why + whys);
-    for (uint32_t k = 0; k < x->n_ids; k++)
-        id[k] = x->id[k];
-    for (uint32_t k = 0; k < x->n; k++) {
-        why[k] = x->why[k];
-        why[k].ids = id + (x->why[k].ids - x->id);
-    }
-    out->reasons = why;
-    out->n_reasons = x->n;
-    return KD_OK;
 }
 
 kd_rc kd_blend_explain_begin(const kd_state *s, const kd_subject *subject,
@@ -206,19 +197,24 @@ kd_rc kd_blend_explain(const kd_state *s, const kd_subject *subject, const kd_us
     const double least = out->score * least_share;
     sheet x;
     x.n = x.n_ids = 0;
+    x.out = kd_arena_alloc(arena, sizeof *x.out);
+    if (x.out == NULL)
+        return kd_fail(err, KD_ENOMEM, "no room for the reasons of an item");
     if (part[KD_PART_USERCF] > 0 && part[KD_PART_USERCF] >= least) {
         uint32_t own, voters = voters_of(subject, cf, w->reasons, place, item, &own);
         if (own != KD_NO_SLOT)
-            x.id[x.n_ids++] = kd_ids_get(&s->items, own);
+            name(&x, kd_ids_get(&s->items, own));
         add(&x, part[KD_PART_USERCF], "similar-shoppers", own != KD_NO_SLOT, voters);
     }
     if (part[KD_PART_TOGETHER] > 0 && part[KD_PART_TOGETHER] >= least) {
-        x.id[x.n_ids++] = kd_ids_get(&s->items, w->together_item);
+        name(&x, kd_ids_get(&s->items, w->together_item));
         add(&x, part[KD_PART_TOGETHER], "together", 1, w->company[item]);
     }
     if (c != NULL && c->content > 0 && c->content >= least)
         add_content(s, c, c->content, &x);
     if (part[KD_PART_POPULARITY] > 0 && part[KD_PART_POPULARITY] >= least)
         add(&x, part[KD_PART_POPULARITY], "popular", 0, s->item[item].posting.n);
-    return copy(&x, arena, out, err);
+    out->reasons = x.out->why;
+    out->n_reasons = x.n;
+    return KD_OK;
 }
