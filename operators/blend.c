@@ -144,40 +144,39 @@ static bool is_self(const kd_subject *subject, uint32_t v)
     return false;
 }
 
-static void count_taken(kd_blend_space *w, uint32_t item)
-{
-    w->taken[w->n_taken] = item;
-    w->n_taken += w->company[item] == 0;
-    w->company[item]++;
-}
-
-/* Counts what shopper v took near the item in time. */
-static void count_near(const kd_state *s, const kd_blend_options *o, uint32_t v, uint32_t item,
-                       kd_blend_space *w)
+/* Counts what shopper v took near the item in time; n of taken[] are there. Returns how many then
+ * are. */
+static uint32_t count_near(const kd_state *s, uint64_t within, uint32_t v, uint32_t item,
+                           uint16_t *restrict company, uint32_t *restrict taken, uint32_t n)
 {
     const kd_entries e = kd_entries_of(&s->hist, v);
     const uint32_t begin = kd_history_begin(&e, s->opt.history_max), at = kd_entries_rep(&e, item);
     if (at == e.n)
-        return; /* not in I(v) */
-    const uint64_t within = (uint64_t)o->together_within_ms;
+        return n; /* not in I(v) */
     const uint64_t since = (uint64_t)kd_entry_time(&e, at) - within;
     uint32_t from = at, to = at + 1;
     while (from > begin && (uint64_t)kd_entry_time(&e, from - 1) - since <= 2 * within)
         from--;
     while (to < e.n && (uint64_t)kd_entry_time(&e, to) - since <= 2 * within)
         to++;
-    for (uint32_t k = from; k < to; k++)
-        if ((e.word[k] & KD_REP) != 0 && k != at)
-            count_taken(w, kd_word_item(e.word[k]));
+    for (uint32_t k = from; k < to; k++) {
+        if ((e.word[k] & KD_REP) == 0 || k == at)
+            continue;
+        const uint32_t near = kd_word_item(e.word[k]);
+        taken[n] = near;
+        n += company[near] == 0;
+        company[near]++;
+    }
+    return n;
 }
 
 /* What the recent shoppers of the newest item took with it. */
 static void add_together(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
                          kd_blend_space *w)
 {
-    uint32_t item = subject->items[0], left = o->together_audience;
-    w->together_item = item;
-    w->looked = 0;
+    const uint32_t item = subject->items[0];
+    const uint64_t within = (uint64_t)o->together_within_ms;
+    uint32_t left = o->together_audience, n = 0, looked = 0;
     for (uint32_t c = 0; left > 0; c++) {
         kd_run run = kd_posting_recent(s->postings, &s->item[item].posting, c, left);
         if (run.n == 0)
@@ -186,10 +185,13 @@ static void add_together(const kd_state *s, const kd_blend_options *o, const kd_
         for (uint32_t k = run.n; k-- > 0;) { /* newest first */
             if (is_self(subject, run.slot[k]))
                 continue;
-            w->looked++;
-            count_near(s, o, run.slot[k], item, w);
+            looked++;
+            n = count_near(s, within, run.slot[k], item, w->company, w->taken, n);
         }
     }
+    w->together_item = item;
+    w->looked = looked;
+    w->n_taken = n;
 }
 
 static double together_of(const kd_blend_options *o, const kd_blend_space *w, uint32_t item)
