@@ -640,22 +640,25 @@ static uint32_t add_votes(const kd_state *s, const kd_usercf_options *o, const k
     return n;
 }
 
-/* The same where each interaction has weight 1 and a vote is the similarity, noting who votes. */
+/* The same where each interaction has weight 1 and a vote is the similarity, noting who votes; an
+ * excluded item with votes is among the items, too. Without a branch: which entries are an item's
+ * latest cannot be foreseen. */
 static uint32_t add_noted(const kd_state *s, kd_usercf_space *w, uint32_t t, uint32_t n)
 {
-    kd_entries e = kd_entries_of(&s->hist, w->near[t].slot);
-    const double vote = w->sim[t];
-    const uint64_t voter = 1ull << t;
+    const kd_entries e = kd_entries_of(&s->hist, w->near[t].slot);
+    const double vote[2] = {0, w->sim[t]};
+    const uint64_t voter[2] = {0, 1ull << t};
     double *restrict score = w->score;
     uint64_t *restrict voters = w->voters;
+    uint32_t *restrict items = w->items;
     for (uint32_t k = kd_history_begin(&e, s->opt.history_max); k < e.n; k++) {
-        if ((e.word[k] & KD_REP) == 0)
-            continue;
-        uint32_t item = kd_word_item(e.word[k]);
-        w->items[n] = item;
-        n += score[item] == 0.0;
-        score[item] += vote;
-        voters[item] |= voter;
+        const uint32_t item = kd_word_item(e.word[k]);
+        const int is_rep = (e.word[k] & KD_REP) != 0;
+        const uint64_t before = voters[item];
+        items[n] = item;
+        n += (before == 0) & is_rep;
+        voters[item] = before | voter[is_rep];
+        score[item] += vote[is_rep];
     }
     return n;
 }
@@ -689,15 +692,17 @@ void kd_usercf_score_of(const kd_state *s, const kd_usercf_options *o, const kd_
 
 void kd_usercf_clear(kd_usercf_space *w)
 {
-    for (uint32_t k = 0; w->has_voters && k < w->n_items; k++)
-        w->voters[w->items[k]] = 0;
-    for (uint32_t k = 0; w->has_voters && k < w->n_excluded; k++)
-        w->voters[w->excluded[k]] = 0;
+    double *restrict score = w->score;
+    uint64_t *restrict voters = w->voters;
+    const uint32_t *restrict items = w->items, *restrict excluded = w->excluded;
+    const uint32_t n_items = w->n_items, n_excluded = w->n_excluded;
+    for (uint32_t k = 0; k < n_items; k++)
+        score[items[k]] = 0.0;
+    for (uint32_t k = 0; w->has_voters && k < n_items; k++)
+        voters[items[k]] = 0;
+    for (uint32_t k = 0; k < n_excluded; k++)
+        score[excluded[k]] = 0.0;
     w->has_voters = false;
-    for (uint32_t k = 0; k < w->n_items; k++)
-        w->score[w->items[k]] = 0.0;
-    for (uint32_t k = 0; k < w->n_excluded; k++)
-        w->score[w->excluded[k]] = 0.0;
     w->n_items = 0;
     w->n_excluded = 0;
 }

@@ -82,7 +82,8 @@ typedef struct kd_usercf_space {
     double *weight; /* [cap_weight] weighted: of the subject's items */
     uint32_t cap_weight;
     double *score;   /* [cap_items] zero between calls */
-    uint32_t *items; /* [cap_items + 1] items with a score, in order of first touch */
+    uint32_t *items; /* [cap_items + 1] items with votes, in order of first touch; has_voters: the
+                        excluded among them, too */
     uint32_t cap_items, n_items;
     uint64_t *voters; /* [cap_voters] has_voters: bit t = neighbour t has the item; else zero */
     uint32_t cap_voters;
