@@ -186,8 +186,10 @@ static void text_items(explaining *x)
         if (add_title(x, it->item_id, line))
             kd_buf_adds(b, "\n    ");
         kd_buf_addf(b, "  %.6g =", it->score);
-        for (uint32_t p = 0; p < it->n_parts; p++)
-            kd_buf_addf(b, "%s %s %.6g", p == 0 ? "" : " +", it->parts[p].name, it->parts[p].value);
+        for (int p = 0, n = 0; p < KD_PARTS; p++)
+            if (it->parts[p] != 0)
+                kd_buf_addf(b, "%s %s %.6g", n++ == 0 ? "" : " +", kd_part_name((kd_part)p),
+                            it->parts[p]);
         kd_buf_addc(b, '\n');
         if (why->n_given > 0)
             text_votes(x, why);
@@ -285,12 +287,9 @@ static void json_items(explaining *x)
         kd_json_str(b, it->item_id);
         kd_buf_adds(b, ",\"score\":");
         kd_json_real(b, it->score);
-        kd_buf_adds(b, ",\"parts\":{");
-        for (uint32_t p = 0; p < it->n_parts; p++) {
-            kd_buf_addf(b, "%s\"%s\":", p == 0 ? "" : ",", it->parts[p].name);
-            kd_json_real(b, it->parts[p].value);
-        }
-        kd_buf_adds(b, "},\"factor\":");
+        kd_buf_adds(b, ",\"parts\":");
+        kd_json_parts(b, it->parts);
+        kd_buf_adds(b, ",\"factor\":");
         kd_json_real(b, why->factor);
         kd_buf_adds(b, ",\"votes\":[");
         for (uint32_t j = 0; j < why->n_given; j++) {

@@ -115,12 +115,9 @@ static void print_answer(recommend *x, const char *name, kd_str id, const kd_upd
         kd_json_str(b, it->item_id);
         kd_buf_adds(b, ",\"score\":");
         kd_json_real(b, it->score);
-        kd_buf_adds(b, ",\"parts\":{");
-        for (uint32_t p = 0; p < it->n_parts; p++) {
-            kd_buf_addf(b, "%s\"%s\":", p == 0 ? "" : ",", it->parts[p].name);
-            kd_json_real(b, it->parts[p].value);
-        }
-        kd_buf_adds(b, "}}");
+        kd_buf_adds(b, ",\"parts\":");
+        kd_json_parts(b, it->parts);
+        kd_buf_addc(b, '}');
     }
     kd_buf_adds(b, "],\"neighbours\":[");
     for (uint32_t k = 0; k < near->n_neighbours; k++) {

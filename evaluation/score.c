@@ -307,13 +307,13 @@ static kd_rc part_of(kd_scorer *s, const kd_item *it, uint8_t *out, kd_err *err)
 {
     const char *name = "none";
     double most = 0;
-    for (uint32_t p = 0; p < it->n_parts; p++)
-        if (p == 0 || it->parts[p].value > most) {
-            most = it->parts[p].value;
-            name = it->parts[p].name;
+    for (int p = 0; p < KD_PARTS; p++)
+        if (it->parts[p] != 0 && (most == 0 || it->parts[p] > most)) {
+            most = it->parts[p];
+            name = kd_part_name((kd_part)p);
         }
     uint32_t at = 0;
-    while (at < s->n_parts && s->parts[at].name != name && strcmp(s->parts[at].name, name) != 0)
+    while (at < s->n_parts && strcmp(s->parts[at].name, name) != 0)
         at++;
     if (at == s->n_parts) {
         if (at == KD_SCORE_PARTS)

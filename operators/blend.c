@@ -16,6 +16,7 @@ void kd_blend_space_dispose(kd_blend_space *w)
     free(w->mark);
     free(w->candidate);
     free(w->pool);
+    free(w->parts);
     free(w->about);
     free(w->at);
     free(w->list);
@@ -119,6 +120,7 @@ static kd_rc fit(const kd_state *s, const kd_blend_options *o, const kd_subject 
                 sizeof *w->about) &&
         kd_grow((void **)&w->at, &w->cap_at, (uint32_t)at + 1, sizeof *w->at) &&
         kd_grow((void **)&w->list, &w->cap_list, content_items(s, o, subject), sizeof *w->list) &&
+        kd_grow((void **)&w->parts, &w->cap_parts, pool_size(o) + 1, sizeof *w->parts) &&
         kd_grow((void **)&w->pool, &w->cap_pool, pool_size(o) + 1, sizeof *w->pool))
         return KD_OK;
     return kd_fail(err, KD_ENOMEM, "no room for %llu candidates",
@@ -222,7 +224,7 @@ static void weigh_popularity(const kd_state *s, const kd_blend_options *o,
 
 /* The parts of an item but for diversity, and their sum in order. */
 static double parts_of(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
-                       const kd_blend_space *w, uint32_t item, double part[KD_BLEND_PARTS])
+                       const kd_blend_space *w, uint32_t item, double part[KD_PARTS])
 {
     uint32_t mark = w->mark[item];
     double votes = cf->score[item];
@@ -286,18 +288,21 @@ static double about_trend(const rates *r, uint32_t item)
 static void offer(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
                   kd_blend_space *w, uint32_t item, const door *d)
 {
-    double part[KD_BLEND_PARTS], score = parts_of(s, o, cf, w, item, part);
+    const double score = parts_of(s, o, cf, w, item, w->parts[w->free_slot]);
     const uint32_t n = w->n_pool, most = d->most;
     kd_pick *pool = w->pool;
     if (score <= 0 ||
         (n == most && !kd_state_is_better(s, score, item, pool[n - 1].score, pool[n - 1].item)) ||
         (d->asks_hidden && s->item[item].is_hidden))
         return;
-    uint32_t at = n < most ? w->n_pool++ : n - 1;
+    const uint32_t slot = w->free_slot;
+    uint32_t at = n < most ? n : n - 1;
+    w->free_slot = n < most ? n + 1 : pool[at].slot;
+    w->n_pool = at + 1;
     for (; at > 0 && kd_state_is_better(s, score, item, pool[at - 1].score, pool[at - 1].item);
          at--)
         pool[at] = pool[at - 1];
-    pool[at] = (kd_pick){.score = score, .item = item};
+    pool[at] = (kd_pick){.score = score, .item = item, .slot = slot};
     if (w->n_pool == most && o->rules == NULL)
         w->bar = surely_below(pool[most - 1].score);
 }
@@ -478,7 +483,7 @@ static void collect(const kd_state *s, const kd_blend_options *o, const kd_userc
     for (uint32_t k = 0; d->asks_hidden && k < n; k++)
         if (s->item[known_item(cf, w, k)].is_hidden)
             w->about[k] = -1;
-    w->n_pool = 0;
+    w->n_pool = w->free_slot = 0;
     w->bar = o->rules == NULL ? surely_below(floor_of(w->about, n, d->most)) : 0;
     add_content(s, w, d);
     for (uint32_t k = 0; k < w->n_candidates; k++) {
@@ -604,9 +609,9 @@ static void admit_new(const kd_state *s, const kd_blend_options *o, const kd_use
         if (!is_new(s, o, item) || !kd_content_is_current(s->content, &newest->entry[j]) ||
             s->item[item].is_hidden || cf->score[item] < 0)
             continue;
-        double part[KD_BLEND_PARTS];
         add_content_of(s, item, w);
-        kd_pick x = {.item = item, .score = parts_of(s, o, cf, w, item, part)};
+        kd_pick x = {.item = item, .slot = w->free_slot};
+        x.score = parts_of(s, o, cf, w, item, w->parts[x.slot]);
         if (o->diversity > 0)
             for (uint32_t k = 0; k + 1 < n; k++)
                 resemble(s, o, picks[k].item, &x);
@@ -655,8 +660,6 @@ kd_rc kd_blend_items(const kd_state *s, const kd_blend_options *o, const kd_subj
                      const kd_usercf_space *cf, kd_blend_space *w, const kd_pick *picks, uint32_t n,
                      kd_arena *arena, kd_item *out, kd_err *err)
 {
-    static const char *const names[KD_BLEND_PARTS] = {"usercf",     "together", "content",
-                                                      "popularity", "rule",     "diversity"};
     const bool has_reasons = o->has_reasons && n > 0;
     for (uint32_t k = 0; k < n; k++) { /* on their way from memory, all of them */
         __builtin_prefetch(kd_slab_ptr(s->items.text, s->items.block[picks[k].item]));
@@ -666,21 +669,17 @@ kd_rc kd_blend_items(const kd_state *s, const kd_blend_options *o, const kd_subj
     if (has_reasons)
         KD_TRY(kd_blend_explain_begin(s, subject, cf, w, picks, n, err));
     for (uint32_t k = 0; k < n; k++) {
-        double part[KD_BLEND_PARTS];
         kd_item *it = &out[k];
-        (void)parts_of(s, o, cf, w, picks[k].item, part);
-        part[KD_PART_DIVERSITY] = picks[k].diversity;
         it->item_id = kd_ids_get(&s->items, picks[k].item);
+        memcpy(it->parts, w->parts[picks[k].slot], sizeof it->parts);
+        it->parts[KD_PART_DIVERSITY] = picks[k].diversity;
         it->score = 0;
-        it->n_parts = it->n_reasons = 0;
+        for (int p = 0; p < KD_PARTS; p++)
+            it->score += it->parts[p];
+        it->n_reasons = 0;
         it->reasons = NULL;
-        for (int p = 0; p < KD_BLEND_PARTS; p++) { /* without a branch: what is 0 adds nothing */
-            it->parts[it->n_parts] = (kd_part){names[p], part[p]};
-            it->n_parts += part[p] != 0;
-            it->score += part[p];
-        }
         if (has_reasons)
-            KD_TRY(kd_blend_explain(s, subject, cf, w, k, picks[k].item, part, arena, it, err));
+            KD_TRY(kd_blend_explain(s, subject, cf, w, k, picks[k].item, arena, it, err));
     }
     return KD_OK;
 }

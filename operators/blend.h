@@ -31,16 +31,6 @@
 
 enum { KD_BLEND_POOL = 8, KD_BLEND_NEW_COUNT = 5 };
 
-enum {
-    KD_PART_USERCF,
-    KD_PART_TOGETHER,
-    KD_PART_CONTENT,
-    KD_PART_POPULARITY,
-    KD_PART_RULE,
-    KD_PART_DIVERSITY,
-    KD_BLEND_PARTS
-};
-
 typedef struct kd_blend_options {
     double usercf, together, content, popularity, diversity; /* weights, >= 0 */
     double few;                 /* neighbours at which user-CF's weight is half */
@@ -65,8 +55,8 @@ typedef struct kd_candidate {
 
 typedef struct kd_pick {
     double score;
-    double diversity; /* part */
-    uint32_t item;
+    double diversity;    /* part */
+    uint32_t item, slot; /* slot: of its other parts in the space */
 } kd_pick;
 
 /* A worker's room; {0} is empty. */
@@ -81,13 +71,14 @@ typedef struct kd_blend_space {
     uint32_t cap_mark;
     kd_candidate *candidate; /* [cap_candidates], zero from n_candidates on */
     uint32_t n_candidates, cap_candidates;
-    kd_pick *pool; /* [cap_pool] */
-    uint32_t n_pool, cap_pool;
-    double share;      /* of one unit of user-CF's score */
-    double popularity; /* weight, for this subject */
-    double expected;   /* share of the shoppers for one unit of trend */
-    double bar;        /* what is surely below it does not come into the pool */
-    float *about;      /* [cap_about] scores up to rounding */
+    kd_pick *pool;                                   /* [cap_pool] */
+    double (*parts)[KD_PARTS];                       /* [cap_parts] of picks, by their slots */
+    uint32_t n_pool, cap_pool, cap_parts, free_slot; /* free_slot: of no pick */
+    double share;                                    /* of one unit of user-CF's score */
+    double popularity;                               /* weight, for this subject */
+    double expected; /* share of the shoppers for one unit of trend */
+    double bar;      /* what is surely below it does not come into the pool */
+    float *about;    /* [cap_about] scores up to rounding */
     uint32_t cap_about;
     struct kd_like_list *list; /* [n_list] of the newest items */
     uint32_t *at;              /* [cap_at] entries of one list, or of about[] */

@@ -19,7 +19,6 @@ KD_CHECK kd_rc kd_blend_explain_begin(const kd_state *s, const kd_subject *subje
  *   popular           count: shoppers that have it */
 KD_CHECK kd_rc kd_blend_explain(const kd_state *s, const kd_subject *subject,
                                 const kd_usercf_space *cf, const kd_blend_space *w, uint32_t place,
-                                uint32_t item, const double *part, kd_arena *arena, kd_item *out,
-                                kd_err *err);
+                                uint32_t item, kd_arena *arena, kd_item *out, kd_err *err);
 
 #endif

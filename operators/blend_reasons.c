@@ -152,7 +152,7 @@ static void name(sheet *x, kd_str id)
 }
 
 /* The ids are the last n_ids of the sheet. */
-static void add(sheet *x, double weight, const char *kind, uint32_t n_ids, int64_t count)
+static void add(sheet *x, double weight, kd_str kind, uint32_t n_ids, int64_t count)
 {
     uint32_t at = x->n++;
     for (; at > 0 && x->weight[at - 1] < weight; at--) {
@@ -168,11 +168,11 @@ static void add_content(const kd_state *s, const kd_candidate *c, double weight,
 {
     uint32_t terms[TERMS], n = kd_content_matched(s->content, c->from, c->item, terms, TERMS);
     name(x, kd_ids_get(&s->items, c->from));
-    add(x, weight, "your-item", 1, -1);
+    add(x, weight, KD_STR_LIT("your-item"), 1, -1);
     for (uint32_t t = 0; t < n; t++)
         name(x, kd_tfidf_word(s->content->tfidf, terms[t]));
     if (n > 0)
-        add(x, weight, "matched-terms", n, -1);
+        add(x, weight, KD_STR_LIT("matched-terms"), n, -1);
 }
 
 kd_rc kd_blend_explain_begin(const kd_state *s, const kd_subject *subject,
@@ -189,9 +189,10 @@ kd_rc kd_blend_explain_begin(const kd_state *s, const kd_subject *subject,
 }
 
 kd_rc kd_blend_explain(const kd_state *s, const kd_subject *subject, const kd_usercf_space *cf,
-                       const kd_blend_space *w, uint32_t place, uint32_t item, const double *part,
-                       kd_arena *arena, kd_item *out, kd_err *err)
+                       const kd_blend_space *w, uint32_t place, uint32_t item, kd_arena *arena,
+                       kd_item *out, kd_err *err)
 {
+    const double *const part = out->parts;
     const uint32_t mark = w->mark[item];
     const kd_candidate *c = mark == 0 ? NULL : &w->candidate[mark - 1];
     const double least = out->score * least_share;
@@ -204,16 +205,16 @@ kd_rc kd_blend_explain(const kd_state *s, const kd_subject *subject, const kd_us
         uint32_t own, voters = voters_of(subject, cf, w->reasons, place, item, &own);
         if (own != KD_NO_SLOT)
             name(&x, kd_ids_get(&s->items, own));
-        add(&x, part[KD_PART_USERCF], "similar-shoppers", own != KD_NO_SLOT, voters);
+        add(&x, part[KD_PART_USERCF], KD_STR_LIT("similar-shoppers"), own != KD_NO_SLOT, voters);
     }
     if (part[KD_PART_TOGETHER] > 0 && part[KD_PART_TOGETHER] >= least) {
         name(&x, kd_ids_get(&s->items, w->together_item));
-        add(&x, part[KD_PART_TOGETHER], "together", 1, w->company[item]);
+        add(&x, part[KD_PART_TOGETHER], KD_STR_LIT("together"), 1, w->company[item]);
     }
     if (c != NULL && c->content > 0 && c->content >= least)
         add_content(s, c, c->content, &x);
     if (part[KD_PART_POPULARITY] > 0 && part[KD_PART_POPULARITY] >= least)
-        add(&x, part[KD_PART_POPULARITY], "popular", 0, s->item[item].posting.n);
+        add(&x, part[KD_PART_POPULARITY], KD_STR_LIT("popular"), 0, s->item[item].posting.n);
     out->reasons = x.out->why;
     out->n_reasons = x.n;
     return KD_OK;

@@ -14,10 +14,7 @@ static uint64_t of_list(const kd_update *u, uint32_t term)
         const kd_item *it = &u->items[k];
         h = kd_hash64(it->item_id.p, it->item_id.n, h);
         h = kd_hash64(&it->score, sizeof it->score, h);
-        for (uint32_t p = 0; p < it->n_parts; p++) {
-            h = kd_hash64(it->parts[p].name, strlen(it->parts[p].name), h);
-            h = kd_hash64(&it->parts[p].value, sizeof it->parts[p].value, h);
-        }
+        h = kd_hash64(it->parts, sizeof it->parts, h);
     }
     return h;
 }

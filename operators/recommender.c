@@ -459,7 +459,7 @@ static kd_rc exclude_own(const kd_recommender *r, kd_reader_space *w, const kd_s
 typedef struct scored {
     double score;
     uint32_t item;
-    const char *part;
+    kd_part part; /* KD_PARTS: those of the blend */
 } scored;
 
 /* The best `max` of the scored items, in order, by insertion: the bar is high after the first few.
@@ -478,7 +478,7 @@ static uint32_t take_best(const kd_state *s, const kd_usercf_space *w, scored *b
         for (; at > 0 && kd_state_is_better(s, score, item, best[at - 1].score, best[at - 1].item);
              at--)
             best[at] = best[at - 1];
-        best[at] = (scored){score, item, "usercf"};
+        best[at] = (scored){score, item, KD_PART_USERCF};
     }
     return n;
 }
@@ -502,7 +502,7 @@ static uint32_t fill_popular(const kd_recommender *r, kd_reader_space *w, scored
             double share = (double)s->item[item].posting.n / s->n_shoppers;
             if (picks != NULL)
                 picks[n_picks++] = (kd_pick){.item = item};
-            best[n++] = (scored){r->fill_weight * share, item, "popularity"};
+            best[n++] = (scored){r->fill_weight * share, item, KD_PART_POPULARITY};
         }
     }
     /* Filling keeps the order of the whole list, should a faded user-CF score be the smaller. */
@@ -529,12 +529,9 @@ static kd_rc list_items(const kd_recommender *r, kd_reader_space *w, kd_arena *a
     if (n < r->count && r->fill == FILL_POPULARITY)
         n = fill_popular(r, w, best, n, NULL);
     for (uint32_t k = 0; k < n; k++) {
-        items[k].item_id = kd_ids_get(&r->state->items, best[k].item);
-        items[k].score = best[k].score;
-        items[k].n_parts = 1;
-        items[k].parts[0] = (kd_part){best[k].part, best[k].score};
-        items[k].n_reasons = 0;
-        items[k].reasons = NULL;
+        items[k] = (kd_item){.item_id = kd_ids_get(&r->state->items, best[k].item),
+                             .score = best[k].score};
+        items[k].parts[best[k].part] = best[k].score;
     }
     out->items = items;
     out->n_items = n;
@@ -546,20 +543,20 @@ static kd_rc take_items(const kd_recommender *r, const scored *best, uint32_t n,
 {
     uint32_t b = 0;
     for (uint32_t k = 0; k < n; k++) {
-        if (best[k].part == NULL) { /* blended ones keep their order among those that fill */
+        if (best[k].part == KD_PARTS) { /* blended ones keep their order among those that fill */
             items[k] = blended[b++];
             continue;
         }
         items[k] = (kd_item){.item_id = kd_ids_get(&r->state->items, best[k].item),
-                             .score = best[k].score,
-                             .n_parts = 1,
-                             .parts = {{best[k].part, best[k].score}}};
+                             .score = best[k].score};
+        items[k].parts[best[k].part] = best[k].score;
         if (!r->blend.has_reasons)
             continue;
         kd_why *why = kd_arena_alloc(arena, sizeof *why);
         if (why == NULL)
             return kd_fail(err, KD_ENOMEM, "no room for a reason");
-        *why = (kd_why){.kind = "popular", .count = r->state->item[best[k].item].posting.n};
+        *why = (kd_why){.kind = KD_STR_LIT("popular"),
+                        .count = r->state->item[best[k].item].posting.n};
         items[k].reasons = why;
         items[k].n_reasons = 1;
     }
@@ -587,7 +584,7 @@ static kd_rc blend_items(const kd_recommender *r, kd_reader_space *w, const kd_s
     if (best == NULL || items == NULL)
         return kd_fail(err, KD_ENOMEM, "no room for a list of %u", r->count);
     for (uint32_t k = 0; k < n; k++) {
-        best[k] = (scored){picks[k].score, picks[k].item, NULL};
+        best[k] = (scored){picks[k].score, picks[k].item, KD_PARTS};
         KD_TRY(kd_usercf_exclude(&w->cf, picks[k].item, err));
     }
     n = fill_popular(r, w, best, n, picks);

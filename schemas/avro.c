@@ -271,49 +271,65 @@ static char *put_trigger(char *p, const kd_pos *pos, kd_str topic, kd_str event_
     return put_nstr(p, event_id);
 }
 
-/* Names of parts and kinds are a handful of constants that come again in every item: the length of
- * the one that was last at a place is mostly the length of the next. */
-typedef struct known_name {
-    const char *p;
-    size_t n;
-} known_name;
+/* A part's name, and the same as it is encoded: its length, twice, then its bytes. */
+typedef struct part_name {
+    const char *name;
+    char coded[16];
+    uint8_t n;
+} part_name;
 
-enum { KNOWN_KINDS = 8 };
+static const part_name part_names[KD_PARTS] = {{"usercf", "\x0cusercf", 7},
+                                               {"together", "\x10together", 9},
+                                               {"content",
+                                                "\x0e"
+                                                "content",
+                                                8},
+                                               {"popularity", "\x14popularity", 11},
+                                               {"rule", "\x08rule", 5},
+                                               {"diversity",
+                                                "\x12"
+                                                "diversity",
+                                                10}};
 
-typedef struct known {
-    known_name part[KD_PARTS_MAX], kind[KNOWN_KINDS];
-} known;
-
-static kd_str name_of(known_name *last, const char *p)
+const char *kd_part_name(kd_part part)
 {
-    if (p != last->p)
-        *last = (known_name){p, strlen(p)};
-    return (kd_str){last->p, (uint32_t)last->n};
+    return (unsigned)part < KD_PARTS ? part_names[part].name : "unknown";
 }
 
-static kd_str kind_of(known *k, const kd_item *it, uint32_t i)
+enum { PARTS_ROOM = KD_PARTS * (sizeof part_names[0].coded + DOUBLE_BYTES) + 2 };
+
+/* What is not 0. Each is written, without a branch, and what is 0 written over. */
+static char *put_parts(char *p, const double parts[KD_PARTS])
 {
-    return name_of(&k->kind[i % KNOWN_KINDS], it->reasons[i].kind);
+    uint32_t n = 0;
+    for (int k = 0; k < KD_PARTS; k++)
+        n += parts[k] != 0;
+    *p = (char)(2 * n);
+    p += n > 0;
+    for (int k = 0; k < KD_PARTS; k++) {
+        memcpy(p, part_names[k].coded, sizeof part_names[k].coded);
+        char *end = put_double(p + part_names[k].n, parts[k]);
+        p = parts[k] != 0 ? end : p;
+    }
+    *p = 0;
+    return p + 1;
 }
 
-static size_t item_room(const kd_item *it, known *k)
+static size_t item_room(const kd_item *it)
 {
-    KD_ASSERT(it->n_parts <= KD_PARTS_MAX);
-    size_t room = str_room(it->item_id) + DOUBLE_BYTES + 6 * LONG_MAX_BYTES;
-    for (uint32_t i = 0; i < it->n_parts; i++)
-        room += str_room(name_of(&k->part[i], it->parts[i].name)) + DOUBLE_BYTES;
+    size_t room = str_room(it->item_id) + DOUBLE_BYTES + PARTS_ROOM + 4 * LONG_MAX_BYTES;
     for (uint32_t i = 0; i < it->n_reasons; i++) {
         const kd_why *w = &it->reasons[i];
-        room += str_room(kind_of(k, it, i)) + 4 * LONG_MAX_BYTES;
+        room += str_room(w->kind) + 4 * LONG_MAX_BYTES;
         for (uint32_t j = 0; j < w->n_ids; j++)
             room += str_room(w->ids[j]);
     }
     return room;
 }
 
-static char *put_why(char *p, const kd_why *w, kd_str kind)
+static char *put_why(char *p, const kd_why *w)
 {
-    p = put_str(p, kind);
+    p = put_str(p, w->kind);
     if (w->n_ids > 0) {
         p = put_long(p, w->n_ids);
         for (uint32_t i = 0; i < w->n_ids; i++)
@@ -323,25 +339,18 @@ static char *put_why(char *p, const kd_why *w, kd_str kind)
     return put_nlong(p, w->count);
 }
 
-static void encode_item(const kd_item *it, known *k, kd_buf *out)
+static void encode_item(const kd_item *it, kd_buf *out)
 {
-    char *p = kd_buf_room(out, item_room(it, k));
+    char *p = kd_buf_room(out, item_room(it));
     if (p == NULL)
         return;
     p = put_str(p, it->item_id);
     p = put_double(p, it->score);
-    if (it->n_parts > 0) {
-        p = put_long(p, it->n_parts);
-        for (uint32_t i = 0; i < it->n_parts; i++) {
-            p = put_str(p, name_of(&k->part[i], it->parts[i].name));
-            p = put_double(p, it->parts[i].value);
-        }
-    }
-    p = put_long(p, 0);
+    p = put_parts(p, it->parts);
     if (it->n_reasons > 0) {
         p = put_long(p, it->n_reasons);
         for (uint32_t i = 0; i < it->n_reasons; i++)
-            p = put_why(p, &it->reasons[i], kind_of(k, it, i));
+            p = put_why(p, &it->reasons[i]);
     }
     advance(out, put_long(p, 0));
 }
@@ -360,9 +369,8 @@ void kd_update_encode(const kd_update *u, kd_buf *out)
     if (u->n_items > 0)
         p = put_long(p, u->n_items);
     advance(out, p);
-    known k = {0};
     for (uint32_t i = 0; i < u->n_items; i++)
-        encode_item(&u->items[i], &k, out);
+        encode_item(&u->items[i], out);
     kd_buf_addc(out, 0);
 }
 

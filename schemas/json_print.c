@@ -235,9 +235,24 @@ static void put_trigger(kd_buf *out, const kd_pos *pos, kd_str event_id)
     kd_buf_addc(out, '}');
 }
 
+void kd_json_parts(kd_buf *out, const double parts[KD_PARTS])
+{
+    char sep = '{';
+    for (int p = 0; p < KD_PARTS; p++) {
+        if (parts[p] == 0)
+            continue;
+        kd_buf_addc(out, sep);
+        kd_json_str(out, kd_str_of(kd_part_name((kd_part)p)));
+        kd_buf_addc(out, ':');
+        kd_json_real(out, parts[p]);
+        sep = ',';
+    }
+    kd_buf_adds(out, sep == '{' ? "{}" : "}");
+}
+
 static void put_why(kd_buf *out, const kd_why *w)
 {
-    put_str_field(out, "{\"kind\":", kd_str_of(w->kind));
+    put_str_field(out, "{\"kind\":", w->kind);
     kd_buf_adds(out, ",\"ids\":[");
     for (uint32_t i = 0; i < w->n_ids; i++)
         put_str_field(out, i > 0 ? "," : "", w->ids[i]);
@@ -254,13 +269,9 @@ static void put_item(kd_buf *out, const kd_item *it)
     put_str_field(out, "{\"item_id\":", it->item_id);
     kd_buf_adds(out, ",\"score\":");
     kd_json_real(out, it->score);
-    kd_buf_adds(out, ",\"parts\":{");
-    for (uint32_t i = 0; i < it->n_parts; i++) {
-        put_str_field(out, i > 0 ? "," : "", kd_str_of(it->parts[i].name));
-        kd_buf_addc(out, ':');
-        kd_json_real(out, it->parts[i].value);
-    }
-    kd_buf_adds(out, "},\"reasons\":[");
+    kd_buf_adds(out, ",\"parts\":");
+    kd_json_parts(out, it->parts);
+    kd_buf_adds(out, ",\"reasons\":[");
     for (uint32_t i = 0; i < it->n_reasons; i++) {
         if (i > 0)
             kd_buf_addc(out, ',');

@@ -8,29 +8,36 @@
 #include "base/buf.h"
 #include "schemas/record.h"
 
-#define KD_PARTS_MAX 8
+/* What can add to the score of an item, in the order in which it is added up. */
+typedef enum kd_part {
+    KD_PART_USERCF,
+    KD_PART_TOGETHER,
+    KD_PART_CONTENT,
+    KD_PART_POPULARITY,
+    KD_PART_RULE,
+    KD_PART_DIVERSITY,
+    KD_PARTS
+} kd_part;
+
+/* "usercf" ... "diversity"; never NULL. */
+const char *kd_part_name(kd_part part);
 
 /* One reason of an item. kind names the sentence; what is unused is empty. */
 typedef struct kd_why {
-    const char *kind;  /* "similar-shoppers", "your-item", "popular", "matched-terms", ... */
+    kd_str kind;       /* "similar-shoppers", "your-item", "popular", "matched-terms", ... */
     const kd_str *ids; /* items or terms it speaks of */
     uint32_t n_ids;
     int64_t count; /* -1 = none */
 } kd_why;
 
-typedef struct kd_part {
-    const char *name; /* "usercf", "popularity", "content", ... */
-    double value;
-} kd_part;
-
-/* score == the sum of parts[0..n_parts) added in this order, exactly. */
+/* score == the sum of parts[0..KD_PARTS) added in this order, exactly. A part of 0 is none: it is
+ * in no message. */
 typedef struct kd_item {
     kd_str item_id;
     double score;
-    uint32_t n_parts;
-    uint32_t n_reasons;
-    kd_part parts[KD_PARTS_MAX];
+    double parts[KD_PARTS];
     const kd_why *reasons;
+    uint32_t n_reasons;
 } kd_item;
 
 /* RecommendationUpdate: items ordered by (score descending, id bytes ascending). */

@@ -48,17 +48,19 @@ static const char *read_name(kd_cursor *c, kd_arena *a)
     return z;
 }
 
-static bool read_parts(kd_cursor *c, kd_arena *a, kd_item *it)
+/* A part that this build does not know is left out. */
+static bool read_parts(kd_cursor *c, kd_item *it)
 {
     int64_t n;
     while (read_block(c, &n) && n > 0) {
         for (int64_t k = 0; k < n; k++) {
-            const char *name = read_name(c, a);
+            kd_str name;
             double value;
-            if (name == NULL || !kd_cursor_double(c, &value))
+            if (!read_str(c, &name) || !kd_cursor_double(c, &value))
                 return false;
-            if (it->n_parts < KD_PARTS_MAX)
-                it->parts[it->n_parts++] = (kd_part){name, value};
+            for (int p = 0; p < KD_PARTS; p++)
+                if (kd_str_eq(name, kd_str_of(kd_part_name((kd_part)p))))
+                    it->parts[p] = value;
         }
     }
     return c->fault == NULL;
@@ -85,8 +87,8 @@ static bool read_ids(kd_cursor *c, kd_arena *a, kd_why *why)
 static bool read_reason(kd_cursor *c, kd_arena *a, kd_why *why)
 {
     int64_t branch;
-    *why = (kd_why){.kind = read_name(c, a), .count = -1};
-    if (why->kind == NULL || !read_ids(c, a, why) || !kd_cursor_long(c, &branch))
+    *why = (kd_why){.count = -1};
+    if (!read_str(c, &why->kind) || !read_ids(c, a, why) || !kd_cursor_long(c, &branch))
         return false;
     if (branch != 0 && branch != 1)
         return kd_cursor_fault(c, KD_REASON_DECODE, "no such branch of a union");
@@ -123,7 +125,7 @@ static bool read_items(kd_cursor *c, kd_arena *a, kd_update *u)
         for (int64_t k = 0; k < n; k++) {
             kd_item *it = &items[u->n_items];
             if (!read_str(c, &it->item_id) || !kd_cursor_double(c, &it->score) ||
-                !read_parts(c, a, it) || !read_reasons(c, a, it))
+                !read_parts(c, it) || !read_reasons(c, a, it))
                 return false;
             u->n_items++;
         }

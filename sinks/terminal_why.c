@@ -84,7 +84,8 @@ static const sentence sentences[] = {
 static const sentence *sentence_of(const kd_why *why)
 {
     for (size_t k = 0; k < sizeof sentences / sizeof *sentences; k++)
-        if (strcmp(sentences[k].kind, why->kind) == 0 && sentences[k].has_name == (why->n_ids > 0))
+        if (kd_str_eq(kd_str_of(sentences[k].kind), why->kind) &&
+            sentences[k].has_name == (why->n_ids > 0))
             return &sentences[k];
     return NULL;
 }
@@ -98,7 +99,7 @@ static kd_str title_of(const kd_terminal_options *o, kd_str id)
 /* In Chinese in quotes, since no blanks set a title off. */
 static void add_names(const kd_terminal_options *o, const kd_why *why, kd_buf *out)
 {
-    bool is_terms = strcmp(why->kind, "matched-terms") == 0;
+    bool is_terms = kd_str_eq(why->kind, KD_STR_LIT("matched-terms"));
     bool is_chinese = o->language == KD_WHY_CHINESE;
     for (uint32_t k = 0; k < why->n_ids; k++) {
         if (k > 0)
@@ -116,7 +117,7 @@ static void add_sentence(const kd_terminal_options *o, const kd_why *why, kd_buf
 {
     const sentence *s = sentence_of(why);
     if (s == NULL) {
-        kd_terminal_text(out, kd_str_of(why->kind), NAME_WIDTH);
+        kd_terminal_text(out, why->kind, NAME_WIDTH);
         return;
     }
     for (const char *p = s->text[o->language][why->count != 1]; *p != '\0'; p++) {
@@ -133,17 +134,12 @@ static void add_sentence(const kd_terminal_options *o, const kd_why *why, kd_buf
 }
 
 /* Without reasons there are the parts. A list that was filled says no more than that. */
-static void add_part(const kd_terminal_options *o, const kd_item *it, uint32_t p, kd_buf *out)
+static void add_part(const kd_terminal_options *o, const kd_item *it, kd_part p, kd_buf *out)
 {
-    static const char *const names[][2] = {
-        {"usercf", "相似顾客"},     {"together", "搭配选购"}, {"content", "内容相似"},
-        {"popularity", "热门程度"}, {"rule", "运营规则"},     {"diversity", "多样性"},
-    };
-    const char *name = it->parts[p].name;
-    for (size_t k = 0; k < sizeof names / sizeof *names && o->language == KD_WHY_CHINESE; k++)
-        if (strcmp(it->parts[p].name, names[k][0]) == 0)
-            name = names[k][1];
-    kd_buf_addf(out, "%s %.3g", name, it->parts[p].value);
+    static const char *const chinese[KD_PARTS] = {"相似顾客", "搭配选购", "内容相似",
+                                                  "热门程度", "运营规则", "多样性"};
+    const char *name = o->language == KD_WHY_CHINESE ? chinese[p] : kd_part_name(p);
+    kd_buf_addf(out, "%s %.3g", name, it->parts[p]);
 }
 
 void kd_terminal_why(const kd_terminal_options *o, const kd_update *u, kd_buf *out)
@@ -160,9 +156,11 @@ void kd_terminal_why(const kd_terminal_options *o, const kd_update *u, kd_buf *o
             add_sentence(o, &it->reasons[r], &l.piece);
             put(&l, r > 0 ? between : colon);
         }
-        for (uint32_t p = 0; it->n_reasons == 0 && p < it->n_parts; p++) {
-            add_part(o, it, p, &l.piece);
-            put(&l, p > 0 ? between : colon);
+        for (int p = 0, n = 0; it->n_reasons == 0 && p < KD_PARTS; p++) {
+            if (it->parts[p] == 0)
+                continue;
+            add_part(o, it, (kd_part)p, &l.piece);
+            put(&l, n++ > 0 ? between : colon);
         }
         kd_buf_addc(out, '\n');
         kd_buf_dispose(&l.piece);

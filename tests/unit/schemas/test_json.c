@@ -197,12 +197,11 @@ static void test_update_text(void **state)
 {
     (void)state;
     kd_str ids[] = {{"i9", 2}};
-    kd_why why = {"your-item", ids, 1, 3};
+    kd_why why = {KD_STR_LIT("your-item"), ids, 1, 3};
     kd_item item = {.item_id = {"i1", 2},
                     .score = 0.1,
-                    .n_parts = 1,
                     .n_reasons = 1,
-                    .parts = {{"usercf", 0.1}},
+                    .parts = {[KD_PART_USERCF] = 0.1},
                     .reasons = &why};
     kd_update u = {.shopper_id = {"u1", 2},
                    .time = 5,

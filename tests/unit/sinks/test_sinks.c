@@ -13,10 +13,11 @@
 #include "schemas/container.h"
 #include "sinks/sinks.h"
 
-static kd_item item_of(const char *id, double score, const char *part)
+static kd_item item_of(const char *id, double score, kd_part part)
 {
-    return (kd_item){
-        .item_id = kd_str_of(id), .score = score, .n_parts = 1, .parts = {{part, score}}};
+    kd_item it = {.item_id = kd_str_of(id), .score = score};
+    it.parts[part] = score;
+    return it;
 }
 
 static kd_update update_of(const kd_item *items, uint32_t n, int64_t offset)
@@ -65,7 +66,7 @@ static void test_jsonl_takes_what_it_is_for(void **unused)
     kd_err err = {0};
     assert_int_equal(kd_jsonl_sink_new(path, KD_TAKE_UPDATES, &s, &err), KD_OK);
     assert_int_equal(s->kind->start(s, &err), KD_OK);
-    kd_item items[] = {item_of("i1", 0.1, "usercf")};
+    kd_item items[] = {item_of("i1", 0.1, KD_PART_USERCF)};
     kd_update u = update_of(items, 1, 7);
     put(s, &u, KD_OK);
     kd_dead_letter d = {.pos = {"t", 0, 8}, .reason = KD_REASON_UTF8, .message = "no"};
@@ -201,8 +202,8 @@ static void test_rows_keep_their_width(void **unused)
         "plain",           "中文中文中文中文中文中文中文中文",
         "a\x1b[2Jb\nc\rd", "\xE2\x80\xAEright to left",
         "\xFF\xFF\xFF",    "a title that is far too long for its column on any terminal"};
-    kd_item items[] = {item_of("i1", 123.456, "usercf"), item_of("i2", 0.5, "popularity"),
-                       item_of("i3", 0.25, "usercf")};
+    kd_item items[] = {item_of("i1", 123.456, KD_PART_USERCF),
+                       item_of("i2", 0.5, KD_PART_POPULARITY), item_of("i3", 0.25, KD_PART_USERCF)};
     for (size_t k = 0; k < sizeof titles / sizeof *titles; k++) {
         for (uint32_t width = 60; width <= 140; width += 20) {
             kd_terminal_options o = {.width = width, .title_of = title_of, .title_arg = titles[k]};
@@ -223,11 +224,12 @@ static void test_why(void **unused)
 {
     (void)unused;
     kd_str own = kd_str_of("lamp\x1b[2J"), terms[] = {kd_str_of("oak"), kd_str_of("\xE7\x81\xAF")};
-    kd_why why[] = {{"similar-shoppers", &own, 1, 4}, {"similar-shoppers", NULL, 0, 1},
-                    {"together", &own, 1, 1},         {"your-item", &own, 1, -1},
-                    {"matched-terms", terms, 2, -1},  {"popular", NULL, 0, 87},
-                    {"moon-phase", NULL, 0, -1}};
-    kd_item items[] = {item_of("i1", 1.5, "usercf"), item_of("i2", 0.5, "content")};
+    kd_why why[] = {
+        {KD_STR_LIT("similar-shoppers"), &own, 1, 4}, {KD_STR_LIT("similar-shoppers"), NULL, 0, 1},
+        {KD_STR_LIT("together"), &own, 1, 1},         {KD_STR_LIT("your-item"), &own, 1, -1},
+        {KD_STR_LIT("matched-terms"), terms, 2, -1},  {KD_STR_LIT("popular"), NULL, 0, 87},
+        {KD_STR_LIT("moon-phase"), NULL, 0, -1}};
+    kd_item items[] = {item_of("i1", 1.5, KD_PART_USERCF), item_of("i2", 0.5, KD_PART_CONTENT)};
     items[0].reasons = why;
     items[0].n_reasons = sizeof why / sizeof *why;
     kd_update u = update_of(items, 2, 1), back;
