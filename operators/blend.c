@@ -629,11 +629,8 @@ kd_rc kd_blend(const kd_state *s, const kd_blend_options *o, const kd_subject *s
                kd_err *err)
 {
     KD_TRY(fit(s, o, subject, cf, w, err));
-    double sims = 0;
-    for (uint32_t t = 0; t < cf->n_near; t++)
-        sims += cf->sim[t];
     double near = cf->n_near;
-    w->share = sims > 0 ? o->usercf * (near / (near + o->few)) / sims : 0;
+    w->share = cf->sims > 0 ? o->usercf * (near / (near + o->few)) / cf->sims : 0;
     w->together_item = KD_NO_SLOT;
     if (has_together(o, subject))
         add_together(s, o, subject, w);
@@ -673,9 +670,7 @@ kd_rc kd_blend_items(const kd_state *s, const kd_blend_options *o, const kd_subj
         it->item_id = kd_ids_get(&s->items, picks[k].item);
         memcpy(it->parts, w->parts[picks[k].slot], sizeof it->parts);
         it->parts[KD_PART_DIVERSITY] = picks[k].diversity;
-        it->score = 0;
-        for (int p = 0; p < KD_PARTS; p++)
-            it->score += it->parts[p];
+        it->score = picks[k].score;
         it->n_reasons = 0;
         it->reasons = NULL;
         if (has_reasons)

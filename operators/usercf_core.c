@@ -668,6 +668,7 @@ void kd_usercf_score(const kd_state *s, const kd_usercf_options *o, const kd_sub
 {
     enum { AHEAD = 4 }; /* neighbours whose histories are on their way from memory */
     uint32_t n = w->n_items;
+    double sims = 0;
     w->has_voters = w->wants_voters && o->is_plain && !o->has_first && w->n_near <= 64;
     for (uint32_t t = 0; t < w->n_near; t++) {
         if (t + AHEAD < w->n_near) {
@@ -676,9 +677,11 @@ void kd_usercf_score(const kd_state *s, const kd_usercf_options *o, const kd_sub
             __builtin_prefetch(p);
             __builtin_prefetch(p + 64);
         }
+        sims += w->sim[t];
         n = w->has_voters ? add_noted(s, w, t, n) : add_votes(s, o, subject, w, t, n);
     }
     w->n_items = n;
+    w->sims = sims;
     for (uint32_t k = 0; o->idf_score > 0 && k < n; k++)
         w->score[w->items[k]] *=
             1.0 + o->idf_score * kd_idf(s->n_shoppers, s->item[w->items[k]].posting.n);

@@ -93,6 +93,7 @@ typedef struct kd_usercf_space {
     uint32_t n_excluded, cap_excluded;
     kd_near *near, *spare; /* [cap_near] */
     double *sim;           /* [cap_near] similarity of near[] */
+    double sims;           /* after kd_usercf_score: their sum, in this order */
     uint32_t n_near, cap_near;
     uint16_t *cell; /* [cap_cell] cell of touched[] */
     uint32_t cap_cell;

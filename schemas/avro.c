@@ -298,18 +298,21 @@ const char *kd_part_name(kd_part part)
 
 enum { PARTS_ROOM = KD_PARTS * (sizeof part_names[0].coded + DOUBLE_BYTES) + 2 };
 
-/* What is not 0. Each is written, without a branch, and what is 0 written over. */
+/* What is not 0, neither of the two. Each is written, without a branch, and what is 0 written over. */
 static char *put_parts(char *p, const double parts[KD_PARTS])
 {
+    uint64_t bits[KD_PARTS];
     uint32_t n = 0;
+    memcpy(bits, parts, sizeof bits);
     for (int k = 0; k < KD_PARTS; k++)
-        n += parts[k] != 0;
+        n += bits[k] << 1 != 0;
     *p = (char)(2 * n);
     p += n > 0;
     for (int k = 0; k < KD_PARTS; k++) {
+        const size_t taken = part_names[k].n + (size_t)DOUBLE_BYTES;
         memcpy(p, part_names[k].coded, sizeof part_names[k].coded);
-        char *end = put_double(p + part_names[k].n, parts[k]);
-        p = parts[k] != 0 ? end : p;
+        (void)put_double(p + part_names[k].n, parts[k]);
+        p += taken & (0 - (size_t)(bits[k] << 1 != 0));
     }
     *p = 0;
     return p + 1;
