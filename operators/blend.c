@@ -161,13 +161,12 @@ static uint32_t count_near(const kd_state *s, uint64_t within, uint32_t v, uint3
         from--;
     while (to < e.n && (uint64_t)kd_entry_time(&e, to) - since <= 2 * within)
         to++;
-    for (uint32_t k = from; k < to; k++) {
-        if ((e.word[k] & KD_REP) == 0 || k == at)
-            continue;
+    for (uint32_t k = from; k < to; k++) { /* without a branch */
         const uint32_t near = kd_word_item(e.word[k]);
+        const uint16_t is_other = (e.word[k] & KD_REP) != 0 && k != at;
         taken[n] = near;
-        n += company[near] == 0;
-        company[near]++;
+        n += company[near] == 0 ? is_other : 0;
+        company[near] = (uint16_t)(company[near] + is_other);
     }
     return n;
 }

@@ -46,16 +46,6 @@ uint32_t kd_entries_find(const kd_entries *e, uint32_t item, kd_action action)
     return e->n;
 }
 
-uint32_t kd_entries_rep(const kd_entries *e, uint32_t item)
-{
-    const uint32_t want = item << KD_ITEM_SHIFT | KD_REP;
-    const uint32_t mask = ~(KD_ACTION_MASK | KD_MULTI);
-    for (uint32_t k = e->n; k-- > 0;)
-        if ((e->word[k] & mask) == want)
-            return k;
-    return e->n;
-}
-
 uint32_t kd_entries_place(const kd_entries *e, const kd_ids *items, kd_ms time, uint32_t item,
                           kd_action action)
 {

@@ -91,7 +91,15 @@ uint32_t kd_entries_find(const kd_entries *e, uint32_t item, kd_action action);
 uint32_t kd_entries_place(const kd_entries *e, const kd_ids *items, kd_ms time, uint32_t item,
                           kd_action action);
 /* The KD_REP entry of the item, or e->n. */
-uint32_t kd_entries_rep(const kd_entries *e, uint32_t item);
+static inline uint32_t kd_entries_rep(const kd_entries *e, uint32_t item)
+{
+    const uint32_t want = item << KD_ITEM_SHIFT | KD_REP;
+    const uint32_t mask = ~(KD_ACTION_MASK | KD_MULTI);
+    for (uint32_t k = e->n; k-- > 0;) /* newest first: that is what comes again */
+        if ((e->word[k] & mask) == want)
+            return k;
+    return e->n;
+}
 
 /* Makes sure that one more entry fits; the only call here that can fail (KD_ENOMEM, unchanged). */
 KD_CHECK kd_rc kd_history_room(kd_histories *h, uint32_t slot, kd_err *err);

@@ -699,10 +699,14 @@ void kd_usercf_clear(kd_usercf_space *w)
     uint64_t *restrict voters = w->voters;
     const uint32_t *restrict items = w->items, *restrict excluded = w->excluded;
     const uint32_t n_items = w->n_items, n_excluded = w->n_excluded;
-    for (uint32_t k = 0; k < n_items; k++)
-        score[items[k]] = 0.0;
-    for (uint32_t k = 0; w->has_voters && k < n_items; k++)
-        voters[items[k]] = 0;
+    if (w->has_voters)
+        for (uint32_t k = 0; k < n_items; k++) {
+            score[items[k]] = 0.0;
+            voters[items[k]] = 0;
+        }
+    else
+        for (uint32_t k = 0; k < n_items; k++)
+            score[items[k]] = 0.0;
     for (uint32_t k = 0; k < n_excluded; k++)
         score[excluded[k]] = 0.0;
     w->has_voters = false;
