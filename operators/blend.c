@@ -663,7 +663,7 @@ kd_rc kd_blend_items(const kd_state *s, const kd_blend_options *o, const kd_subj
             __builtin_prefetch(kd_tfidf_vector(s->content->tfidf, picks[k].item).tf);
     }
     if (has_reasons)
-        KD_TRY(kd_blend_explain_begin(s, subject, cf, w, picks, n, err));
+        KD_TRY(kd_blend_explain_begin(s, subject, cf, w, picks, n, arena, err));
     for (uint32_t k = 0; k < n; k++) {
         kd_item *it = &out[k];
         it->item_id = kd_ids_get(&s->items, picks[k].item);
@@ -673,7 +673,7 @@ kd_rc kd_blend_items(const kd_state *s, const kd_blend_options *o, const kd_subj
         it->n_reasons = 0;
         it->reasons = NULL;
         if (has_reasons)
-            KD_TRY(kd_blend_explain(s, subject, cf, w, k, picks[k].item, arena, it, err));
+            kd_blend_explain(s, subject, cf, w, k, picks[k].item, it);
     }
     return KD_OK;
 }

@@ -9,7 +9,8 @@ void kd_blend_reasons_free(struct kd_blend_reasons *r);
 /* Before the reasons of a list. */
 KD_CHECK kd_rc kd_blend_explain_begin(const kd_state *s, const kd_subject *subject,
                                       const kd_usercf_space *cf, kd_blend_space *w,
-                                      const kd_pick *picks, uint32_t n, kd_err *err);
+                                      const kd_pick *picks, uint32_t n, kd_arena *arena,
+                                      kd_err *err);
 /* Fills the reasons of the item at `place`, weightiest first, for parts of a tenth of its score and
  * more:
  *   similar-shoppers  ids: the own item that most of those who voted for it have; count: voters
@@ -17,8 +18,7 @@ KD_CHECK kd_rc kd_blend_explain_begin(const kd_state *s, const kd_subject *subje
  *   your-item         ids: the own item it is most like
  *   matched-terms     ids: the words that make it so, at most 3, no numbers
  *   popular           count: shoppers that have it */
-KD_CHECK kd_rc kd_blend_explain(const kd_state *s, const kd_subject *subject,
-                                const kd_usercf_space *cf, const kd_blend_space *w, uint32_t place,
-                                uint32_t item, kd_arena *arena, kd_item *out, kd_err *err);
+void kd_blend_explain(const kd_state *s, const kd_subject *subject, const kd_usercf_space *cf,
+                      const kd_blend_space *w, uint32_t place, uint32_t item, kd_item *out);
 
 #endif

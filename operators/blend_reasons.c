@@ -13,6 +13,12 @@ enum { OWN = 32, TERMS = 3, MOST_REASONS = 5, MOST_IDS = 3 + TERMS };
 static const double least_share = 0.1;
 enum { IS_OWN = 0x8000 }; /* role of an item: its number among the own ones, or its place + 1 */
 
+/* One item's reasons as they are published, and what they name. */
+typedef struct reasons {
+    kd_why why[MOST_REASONS];
+    kd_str id[MOST_IDS];
+} reasons;
+
 typedef struct kd_blend_reasons {
     uint16_t *role; /* [cap_role] by item slot; zero between calls */
     uint32_t cap_role;
@@ -21,6 +27,7 @@ typedef struct kd_blend_reasons {
     uint16_t *hits;          /* [cap_hits] places that one neighbour votes for */
     uint64_t own[OWN];       /* noted voters: of the own items, 0 = it is listed itself */
     uint32_t n_own;
+    reasons *out; /* [by place], in the arena */
     uint32_t cap_voters, cap_shared, cap_hits;
 } kd_blend_reasons;
 
@@ -35,7 +42,7 @@ void kd_blend_reasons_free(kd_blend_reasons *r)
     free(r);
 }
 
-static kd_rc fit(const kd_state *s, kd_blend_space *w, uint32_t n, kd_err *err)
+static kd_rc fit(const kd_state *s, kd_blend_space *w, uint32_t n, kd_arena *arena, kd_err *err)
 {
     if (w->reasons == NULL)
         w->reasons = calloc(1, sizeof *w->reasons);
@@ -43,7 +50,8 @@ static kd_rc fit(const kd_state *s, kd_blend_space *w, uint32_t n, kd_err *err)
     if (r != NULL && kd_grow((void **)&r->role, &r->cap_role, s->item_cap, sizeof *r->role) &&
         kd_grow((void **)&r->voters, &r->cap_voters, n, sizeof *r->voters) &&
         kd_grow((void **)&r->shared, &r->cap_shared, n, sizeof *r->shared) &&
-        kd_grow((void **)&r->hits, &r->cap_hits, n, sizeof *r->hits))
+        kd_grow((void **)&r->hits, &r->cap_hits, n, sizeof *r->hits) &&
+        (r->out = kd_arena_alloc(arena, n * sizeof *r->out)) != NULL)
         return KD_OK;
     return kd_fail(err, KD_ENOMEM, "no room for the reasons of %u items", n);
 }
@@ -120,24 +128,17 @@ static uint32_t voters_of(const kd_subject *subject, const kd_usercf_space *cf,
                           const kd_blend_reasons *r, uint32_t place, uint32_t item,
                           uint32_t *out_own)
 {
-    uint64_t voters = cf->has_voters ? cf->voters[item] : 0;
-    uint32_t best = KD_NO_SLOT, most = 0, all = cf->has_voters ? ones(voters) : r->voters[place];
-    for (uint32_t k = 0; k < r->n_own && most < all; k++) {
-        uint32_t n = cf->has_voters ? ones(voters & r->own[k]) : r->shared[place][k];
-        if (n > most) {
-            most = n;
-            best = k;
-        }
+    const uint64_t voters = cf->has_voters ? cf->voters[item] : 0;
+    const uint32_t all = cf->has_voters ? ones(voters) : r->voters[place], n_own = r->n_own;
+    uint32_t best = 0; /* how many have it, then its newness: without a branch */
+    for (uint32_t k = 0; k < n_own && best / OWN < all; k++) {
+        const uint32_t n = cf->has_voters ? ones(voters & r->own[k]) : r->shared[place][k];
+        const uint32_t x = n * OWN + (OWN - 1 - k);
+        best = x > best ? x : best;
     }
-    *out_own = best == KD_NO_SLOT ? KD_NO_SLOT : subject->items[best];
+    *out_own = best < OWN ? KD_NO_SLOT : subject->items[OWN - 1 - best % OWN];
     return all;
 }
-
-/* One item's reasons as they are published, and what they name. */
-typedef struct reasons {
-    kd_why why[MOST_REASONS];
-    kd_str id[MOST_IDS];
-} reasons;
 
 /* Where they are collected, each with the part that it speaks for. */
 typedef struct sheet {
@@ -177,9 +178,9 @@ static void add_content(const kd_state *s, const kd_candidate *c, double weight,
 
 kd_rc kd_blend_explain_begin(const kd_state *s, const kd_subject *subject,
                              const kd_usercf_space *cf, kd_blend_space *w, const kd_pick *picks,
-                             uint32_t n, kd_err *err)
+                             uint32_t n, kd_arena *arena, kd_err *err)
 {
-    KD_TRY(fit(s, w, n, err));
+    KD_TRY(fit(s, w, n, arena, err));
     w->reasons->n_own = subject->n_items < OWN ? subject->n_items : OWN;
     if (cf->has_voters)
         find_own(subject, cf, picks, n, w->reasons);
@@ -188,9 +189,8 @@ kd_rc kd_blend_explain_begin(const kd_state *s, const kd_subject *subject,
     return KD_OK;
 }
 
-kd_rc kd_blend_explain(const kd_state *s, const kd_subject *subject, const kd_usercf_space *cf,
-                       const kd_blend_space *w, uint32_t place, uint32_t item, kd_arena *arena,
-                       kd_item *out, kd_err *err)
+void kd_blend_explain(const kd_state *s, const kd_subject *subject, const kd_usercf_space *cf,
+                      const kd_blend_space *w, uint32_t place, uint32_t item, kd_item *out)
 {
     const double *const part = out->parts;
     const uint32_t mark = w->mark[item];
@@ -198,9 +198,7 @@ kd_rc kd_blend_explain(const kd_state *s, const kd_subject *subject, const kd_us
     const double least = out->score * least_share;
     sheet x;
     x.n = x.n_ids = 0;
-    x.out = kd_arena_alloc(arena, sizeof *x.out);
-    if (x.out == NULL)
-        return kd_fail(err, KD_ENOMEM, "no room for the reasons of an item");
+    x.out = &w->reasons->out[place];
     if (part[KD_PART_USERCF] > 0 && part[KD_PART_USERCF] >= least) {
         uint32_t own, voters = voters_of(subject, cf, w->reasons, place, item, &own);
         if (own != KD_NO_SLOT)
@@ -217,5 +215,4 @@ kd_rc kd_blend_explain(const kd_state *s, const kd_subject *subject, const kd_us
         add(&x, part[KD_PART_POPULARITY], KD_STR_LIT("popular"), 0, s->item[item].posting.n);
     out->reasons = x.out->why;
     out->n_reasons = x.n;
-    return KD_OK;
 }

@@ -298,7 +298,8 @@ const char *kd_part_name(kd_part part)
 
 enum { PARTS_ROOM = KD_PARTS * (sizeof part_names[0].coded + DOUBLE_BYTES) + 2 };
 
-/* What is not 0, neither of the two. Each is written, without a branch, and what is 0 written over. */
+/* What is not 0, neither of the two. Each is written, without a branch, and what is 0 written over.
+ */
 static char *put_parts(char *p, const double parts[KD_PARTS])
 {
     uint64_t bits[KD_PARTS];
