@@ -233,9 +233,10 @@ static double parts_of(const kd_state *s, const kd_blend_options *o, const kd_us
     part[KD_PART_POPULARITY] = popularity_of(s, w, item);
     double sum = part[KD_PART_USERCF] + part[KD_PART_TOGETHER] + part[KD_PART_CONTENT] +
                  part[KD_PART_POPULARITY];
-    double factor = o->rules == NULL ? 1 : kd_rules_factor(o->rules, s, item);
-    part[KD_PART_RULE] = sum * (factor - 1);
-    part[KD_PART_DIVERSITY] = 0;
+    part[KD_PART_RULE] = part[KD_PART_DIVERSITY] = 0;
+    if (o->rules == NULL)
+        return sum;
+    part[KD_PART_RULE] = sum * (kd_rules_factor(o->rules, s, item) - 1);
     return sum + part[KD_PART_RULE];
 }
 
@@ -473,6 +474,35 @@ static uint32_t find_reaching(const float *about, uint32_t n, float bar, uint32_
     return found;
 }
 
+/* at[0..n) by what they come to, the most first, if they are few: so they mostly go into the pool
+ * in its order, and the first one below its last ends it. By counting, without a branch. */
+static void sort_reaching(const float *about, uint32_t *at, uint32_t n)
+{
+    enum { FEW = 3 * LANES };
+    float value[FEW];
+    int32_t above[FEW] = {0};
+    uint32_t sorted[FEW];
+    uint64_t is_given = 0;
+    if (n > FEW)
+        return;
+    for (uint32_t k = 0; k < FEW; k++)
+        value[k] = -INFINITY;
+    for (uint32_t k = 0; k < n; k++)
+        value[k] = about[at[k]];
+    for (uint32_t j = 0; j < n; j += LANES)
+        for (uint32_t i = 0; i < n; i++)
+            for (uint32_t l = 0; l < LANES; l++)
+                above[j + l] += value[i] > value[j + l];
+    for (uint32_t k = 0; k < n; k++) {
+        uint32_t place = (uint32_t)above[k];
+        while ((is_given >> place & 1) != 0) /* to one that is equal */
+            place++;
+        is_given |= 1ull << place;
+        sorted[place] = at[k];
+    }
+    memcpy(at, sorted, n * sizeof *at);
+}
+
 /* The best candidates into the pool: of all but few, what they come to is below the bar. The
  * trends' head is gone through as long as it can reach it. */
 static void collect(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
@@ -491,6 +521,7 @@ static void collect(const kd_state *s, const kd_blend_options *o, const kd_userc
             offer(s, o, cf, w, c->item, d);
     }
     const uint32_t n_at = find_reaching(w->about, n, (float)w->bar, w->at);
+    sort_reaching(w->about, w->at, n_at);
     for (uint32_t k = 0; k < n_at; k++) {
         const uint32_t item = known_item(cf, w, w->at[k]);
         if (w->about[w->at[k]] >= w->bar && w->mark[item] == 0)
