@@ -18,6 +18,8 @@ double bench_now(void);
 /* Seconds of processor time of this thread: what one core does, whatever else the machine is busy
  * with. A call costs some hundred nanoseconds, so it is for spans, not for single lists. */
 double bench_cpu_now(void);
+/* The same of all threads of the process together. */
+double bench_cpu_all(void);
 
 /* Ends the program when rc is not KD_OK. */
 void bench_must(kd_rc rc, const kd_err *err, const char *doing);

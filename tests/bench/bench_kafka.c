@@ -92,20 +92,22 @@ static void typical_dispose(typical *t)
 }
 
 /* Seconds of the clock, and of the calling thread's processor time: what lies between is waiting,
- * for the broker or for a core. And how many events there were in it. */
+ * for the broker or for a core. Of all threads' processor time, too: what lies between that and the
+ * machine's is the broker's. And how many events there were in it. */
 typedef struct span {
-    double wall, cpu;
+    double wall, cpu, all;
     int64_t n;
 } span;
 
 static span now(void)
 {
-    return (span){.wall = bench_now(), .cpu = bench_cpu_now()};
+    return (span){.wall = bench_now(), .cpu = bench_cpu_now(), .all = bench_cpu_all()};
 }
 
 static span since(span began)
 {
-    return (span){.wall = bench_now() - began.wall, .cpu = bench_cpu_now() - began.cpu};
+    span x = now();
+    return (span){.wall = x.wall - began.wall, .cpu = x.cpu - began.cpu, .all = x.all - began.all};
 }
 
 /* Source to sink without state: the time until `n` records have been answered and acknowledged. */
@@ -228,7 +230,8 @@ static void live_close(live *l, const char *kase, span took)
 /* One measurement into a topic of its own, which is then gone again. */
 typedef struct row {
     char bench[32], kase[96];
-    bench_numbers rates, cpus; /* events a second; microseconds of the loop's thread an event */
+    bench_numbers rates, cpus, alls; /* events a second; microseconds an event of the loop's thread,
+                                        and of all threads */
 } row;
 
 static void add(row *r, const char *bench, const char *kase, span took)
@@ -237,6 +240,7 @@ static void add(row *r, const char *bench, const char *kase, span took)
     snprintf(r->kase, sizeof r->kase, "%s", kase);
     bench_numbers_add(&r->rates, (double)took.n / took.wall);
     bench_numbers_add(&r->cpus, took.cpu / (double)took.n * 1e6);
+    bench_numbers_add(&r->alls, took.all / (double)took.n * 1e6);
 }
 
 static const char *const out_topic[] = {"bench-out"};
@@ -294,6 +298,7 @@ static void run_ways(row *r, const bench_shop *shop, int audience, int workers)
             span turn = live_run(&l[w], TURN);
             took[w].wall += turn.wall;
             took[w].cpu += turn.cpu;
+            took[w].all += turn.all;
             took[w].n += turn.n;
             goes_on |= turn.n > 0;
         }
@@ -350,11 +355,15 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < n_rows; i++) {
         bench_result(rows[i].bench, rows[i].kase, "events/s", bench_quantile(&rows[i].rates, 0.5),
                      "1/s", rows[i].rates.n);
-        if (rows[i].cpus.n > 0)
+        if (rows[i].cpus.n > 0) {
             bench_result(rows[i].bench, rows[i].kase, "of the loop's thread, an event",
                          bench_quantile(&rows[i].cpus, 0.5), "us", rows[i].cpus.n);
+            bench_result(rows[i].bench, rows[i].kase, "of all threads, an event",
+                         bench_quantile(&rows[i].alls, 0.5), "us", rows[i].alls.n);
+        }
         bench_numbers_dispose(&rows[i].rates);
         bench_numbers_dispose(&rows[i].cpus);
+        bench_numbers_dispose(&rows[i].alls);
     }
     for (int a = 0; a < 2; a++) {
         char kase[64];

@@ -33,12 +33,13 @@ def ratios(found):
         setting = kase.split("; ")[0]
         if "; blend" in kase:
             alone = kase.split("; blend")[0]
-            loop = "of the loop's thread, an event"
             if rate("pipeline", alone):
                 rows.append(("blend / user-CF alone", kase, "pipeline, target 0.80",
                              pipeline / rate("pipeline", alone), ""))
-                rows.append(("blend / user-CF alone", kase, "by the loop's thread",
-                             rate("pipeline", alone, loop) / rate("pipeline", kase, loop), ""))
+                for threads in "the loop's thread", "all threads":
+                    took = f"of {threads}, an event"
+                    rows.append(("blend / user-CF alone", kase, f"by {threads}",
+                                 rate("pipeline", alone, took) / rate("pipeline", kase, took), ""))
         if "in turns" in kase:
             continue
         through, lists = rate("pass-through", setting), rate("recommend", setting, "lists/s")
