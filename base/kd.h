@@ -110,7 +110,6 @@ typedef struct kd_str {
 } kd_str;
 
 #define KD_STR_NULL   ((kd_str){NULL, 0})
-#define KD_STR_LIT(z) ((kd_str){z, sizeof(z) - 1}) /* of a literal */
 #define KD_STR_FMT    "%.*s"
 #define KD_STR_ARG(s) (int)(s).n, (s).p ? (s).p : ""
 

@@ -153,7 +153,7 @@ static void name(sheet *x, kd_str id)
 }
 
 /* The ids are the last n_ids of the sheet. */
-static void add(sheet *x, double weight, kd_str kind, uint32_t n_ids, int64_t count)
+static void add(sheet *x, double weight, kd_why_kind kind, uint32_t n_ids, int64_t count)
 {
     uint32_t at = x->n++;
     for (; at > 0 && x->weight[at - 1] < weight; at--) {
@@ -169,11 +169,11 @@ static void add_content(const kd_state *s, const kd_candidate *c, double weight,
 {
     uint32_t terms[TERMS], n = kd_content_matched(s->content, c->from, c->item, terms, TERMS);
     name(x, kd_ids_get(&s->items, c->from));
-    add(x, weight, KD_STR_LIT("your-item"), 1, -1);
+    add(x, weight, KD_KIND_YOUR_ITEM, 1, -1);
     for (uint32_t t = 0; t < n; t++)
         name(x, kd_tfidf_word(s->content->tfidf, terms[t]));
     if (n > 0)
-        add(x, weight, KD_STR_LIT("matched-terms"), n, -1);
+        add(x, weight, KD_KIND_MATCHED_TERMS, n, -1);
 }
 
 kd_rc kd_blend_explain_begin(const kd_state *s, const kd_subject *subject,
@@ -203,16 +203,16 @@ void kd_blend_explain(const kd_state *s, const kd_subject *subject, const kd_use
         uint32_t own, voters = voters_of(subject, cf, w->reasons, place, item, &own);
         if (own != KD_NO_SLOT)
             name(&x, kd_ids_get(&s->items, own));
-        add(&x, part[KD_PART_USERCF], KD_STR_LIT("similar-shoppers"), own != KD_NO_SLOT, voters);
+        add(&x, part[KD_PART_USERCF], KD_KIND_SIMILAR_SHOPPERS, own != KD_NO_SLOT, voters);
     }
     if (part[KD_PART_TOGETHER] > 0 && part[KD_PART_TOGETHER] >= least) {
         name(&x, kd_ids_get(&s->items, w->together_item));
-        add(&x, part[KD_PART_TOGETHER], KD_STR_LIT("together"), 1, w->company[item]);
+        add(&x, part[KD_PART_TOGETHER], KD_KIND_TOGETHER, 1, w->company[item]);
     }
     if (c != NULL && c->content > 0 && c->content >= least)
         add_content(s, c, c->content, &x);
     if (part[KD_PART_POPULARITY] > 0 && part[KD_PART_POPULARITY] >= least)
-        add(&x, part[KD_PART_POPULARITY], KD_STR_LIT("popular"), 0, s->item[item].posting.n);
+        add(&x, part[KD_PART_POPULARITY], KD_KIND_POPULAR, 0, s->item[item].posting.n);
     out->reasons = x.out->why;
     out->n_reasons = x.n;
 }

@@ -555,8 +555,7 @@ static kd_rc take_items(const kd_recommender *r, const scored *best, uint32_t n,
         kd_why *why = kd_arena_alloc(arena, sizeof *why);
         if (why == NULL)
             return kd_fail(err, KD_ENOMEM, "no room for a reason");
-        *why = (kd_why){.kind = KD_STR_LIT("popular"),
-                        .count = r->state->item[best[k].item].posting.n};
+        *why = (kd_why){.kind = KD_KIND_POPULAR, .count = r->state->item[best[k].item].posting.n};
         items[k].reasons = why;
         items[k].n_reasons = 1;
     }

@@ -296,6 +296,13 @@ const char *kd_part_name(kd_part part)
     return (unsigned)part < KD_PARTS ? part_names[part].name : "unknown";
 }
 
+const char *kd_why_kind_name(kd_why_kind kind)
+{
+    static const char *const names[KD_KINDS] = {"SIMILAR_SHOPPERS", "TOGETHER", "YOUR_ITEM",
+                                                "MATCHED_TERMS",    "POPULAR",  "OTHER"};
+    return (unsigned)kind < KD_KINDS ? names[kind] : names[KD_KIND_OTHER];
+}
+
 enum { PARTS_ROOM = KD_PARTS * (sizeof part_names[0].coded + DOUBLE_BYTES) + 2 };
 
 /* What is not 0, neither of the two. Each is written, without a branch, and what is 0 written over.
@@ -324,7 +331,7 @@ static size_t item_room(const kd_item *it)
     size_t room = str_room(it->item_id) + DOUBLE_BYTES + PARTS_ROOM + 4 * LONG_MAX_BYTES;
     for (uint32_t i = 0; i < it->n_reasons; i++) {
         const kd_why *w = &it->reasons[i];
-        room += str_room(w->kind) + 4 * LONG_MAX_BYTES;
+        room += 5 * (size_t)LONG_MAX_BYTES;
         for (uint32_t j = 0; j < w->n_ids; j++)
             room += str_room(w->ids[j]);
     }
@@ -333,7 +340,7 @@ static size_t item_room(const kd_item *it)
 
 static char *put_why(char *p, const kd_why *w)
 {
-    p = put_str(p, w->kind);
+    p = put_long(p, w->kind);
     if (w->n_ids > 0) {
         p = put_long(p, w->n_ids);
         for (uint32_t i = 0; i < w->n_ids; i++)

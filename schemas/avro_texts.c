@@ -93,7 +93,7 @@ const char *const kd_avro_texts[KD_SCHEMAS] = {
      "        {\"name\": \"parts\", \"type\": {\"type\": \"map\", \"values\": \"double\"}, \"doc\": \"What each method added to the score, by its name.\"},\n"
      "        {\"name\": \"reasons\", \"doc\": \"Why the item is listed, weightiest first.\", \"type\": {\"type\": \"array\", \"items\": {\n"
      "          \"type\": \"record\", \"name\": \"Reason\", \"doc\": \"One reason; `kind` names the sentence to show.\", \"fields\": [\n"
-     "            {\"name\": \"kind\", \"type\": \"string\", \"doc\": \"similar-shoppers, together, your-item, matched-terms or popular; docs/blend.md says what each is about.\"},\n"
+     "            {\"name\": \"kind\", \"doc\": \"Which sentence; docs/blend.md says what each is about.\", \"type\": {\"type\": \"enum\", \"name\": \"ReasonKind\", \"doc\": \"OTHER stands for a kind that the reader's schema does not have yet.\", \"symbols\": [\"SIMILAR_SHOPPERS\", \"TOGETHER\", \"YOUR_ITEM\", \"MATCHED_TERMS\", \"POPULAR\", \"OTHER\"], \"default\": \"OTHER\"}},\n"
      "            {\"name\": \"ids\", \"type\": {\"type\": \"array\", \"items\": \"string\"}, \"default\": [], \"doc\": \"Items or terms that the sentence speaks of.\"},\n"
      "            {\"name\": \"count\", \"type\": [\"null\", \"long\"], \"default\": null, \"doc\": \"How many, where the sentence counts; null = it does not.\"}\n"
      "          ]}}}\n"

@@ -252,7 +252,7 @@ void kd_json_parts(kd_buf *out, const double parts[KD_PARTS])
 
 static void put_why(kd_buf *out, const kd_why *w)
 {
-    put_str_field(out, "{\"kind\":", w->kind);
+    put_str_field(out, "{\"kind\":", kd_str_of(kd_why_kind_name(w->kind)));
     kd_buf_adds(out, ",\"ids\":[");
     for (uint32_t i = 0; i < w->n_ids; i++)
         put_str_field(out, i > 0 ? "," : "", w->ids[i]);

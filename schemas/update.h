@@ -22,12 +22,26 @@ typedef enum kd_part {
 /* "usercf" ... "diversity"; never NULL. */
 const char *kd_part_name(kd_part part);
 
-/* One reason of an item. kind names the sentence; what is unused is empty. */
+/* Which sentence a reason is: the symbols of the schema, in its order. */
+typedef enum kd_why_kind {
+    KD_KIND_SIMILAR_SHOPPERS,
+    KD_KIND_TOGETHER,
+    KD_KIND_YOUR_ITEM,
+    KD_KIND_MATCHED_TERMS,
+    KD_KIND_POPULAR,
+    KD_KIND_OTHER, /* one that this build does not know */
+    KD_KINDS
+} kd_why_kind;
+
+/* "SIMILAR_SHOPPERS" ... "OTHER"; never NULL. */
+const char *kd_why_kind_name(kd_why_kind kind);
+
+/* One reason of an item; what is unused is empty. */
 typedef struct kd_why {
-    kd_str kind;       /* "similar-shoppers", "your-item", "popular", "matched-terms", ... */
-    const kd_str *ids; /* items or terms it speaks of */
+    kd_why_kind kind;
     uint32_t n_ids;
-    int64_t count; /* -1 = none */
+    const kd_str *ids; /* items or terms it speaks of */
+    int64_t count;     /* -1 = none */
 } kd_why;
 
 /* score == the sum of parts[0..KD_PARTS) added in this order, exactly. A part of 0 is none: it is

@@ -86,9 +86,14 @@ static bool read_ids(kd_cursor *c, kd_arena *a, kd_why *why)
 
 static bool read_reason(kd_cursor *c, kd_arena *a, kd_why *why)
 {
-    int64_t branch;
+    int64_t branch, kind;
     *why = (kd_why){.count = -1};
-    if (!read_str(c, &why->kind) || !read_ids(c, a, why) || !kd_cursor_long(c, &branch))
+    if (!kd_cursor_long(c, &kind))
+        return false;
+    if (kind < 0 || kind >= KD_KINDS)
+        return kd_cursor_fault(c, KD_REASON_DECODE, "the enum has no such symbol");
+    why->kind = (kd_why_kind)kind;
+    if (!read_ids(c, a, why) || !kd_cursor_long(c, &branch))
         return false;
     if (branch != 0 && branch != 1)
         return kd_cursor_fault(c, KD_REASON_DECODE, "no such branch of a union");

@@ -53,29 +53,29 @@ static void put(lines *l, const char *between)
 /* %s is what the reason names, %d its number; [0] where it is one. Kinds that are not here show by
  * their names, so that a newer writer's reasons are not lost. */
 typedef struct sentence {
-    const char *kind;
+    kd_why_kind kind;
     bool has_name;
     const char *text[2][2]; /* [language][one, many] */
 } sentence;
 
 static const sentence sentences[] = {
-    {"similar-shoppers",
+    {KD_KIND_SIMILAR_SHOPPERS,
      true,
      {{"%d shopper who has %s like you has it", "%d shoppers who have %s like you have it"},
       {"%d 位和您一样选了%s的顾客也选了它", "%d 位和您一样选了%s的顾客也选了它"}}},
-    {"similar-shoppers",
+    {KD_KIND_SIMILAR_SHOPPERS,
      false,
      {{"%d shopper similar to you has it", "%d shoppers similar to you have it"},
       {"%d 位与您喜好相近的顾客选了它", "%d 位与您喜好相近的顾客选了它"}}},
-    {"together",
+    {KD_KIND_TOGETHER,
      true,
      {{"%d shopper took it together with your %s", "%d shoppers took it together with your %s"},
       {"%d 位顾客把它和您选过的%s一起选购", "%d 位顾客把它和您选过的%s一起选购"}}},
-    {"your-item",
+    {KD_KIND_YOUR_ITEM,
      true,
      {{"it resembles your %s", "it resembles your %s"}, {"与您选过的%s相似", "与您选过的%s相似"}}},
-    {"matched-terms", true, {{"both say %s", "both say %s"}, {"都提到%s", "都提到%s"}}},
-    {"popular",
+    {KD_KIND_MATCHED_TERMS, true, {{"both say %s", "both say %s"}, {"都提到%s", "都提到%s"}}},
+    {KD_KIND_POPULAR,
      false,
      {{"%d shopper has it", "%d shoppers have it"},
       {"共有 %d 位顾客选了它", "共有 %d 位顾客选了它"}}},
@@ -84,8 +84,7 @@ static const sentence sentences[] = {
 static const sentence *sentence_of(const kd_why *why)
 {
     for (size_t k = 0; k < sizeof sentences / sizeof *sentences; k++)
-        if (kd_str_eq(kd_str_of(sentences[k].kind), why->kind) &&
-            sentences[k].has_name == (why->n_ids > 0))
+        if (sentences[k].kind == why->kind && sentences[k].has_name == (why->n_ids > 0))
             return &sentences[k];
     return NULL;
 }
@@ -99,7 +98,7 @@ static kd_str title_of(const kd_terminal_options *o, kd_str id)
 /* In Chinese in quotes, since no blanks set a title off. */
 static void add_names(const kd_terminal_options *o, const kd_why *why, kd_buf *out)
 {
-    bool is_terms = kd_str_eq(why->kind, KD_STR_LIT("matched-terms"));
+    bool is_terms = why->kind == KD_KIND_MATCHED_TERMS;
     bool is_chinese = o->language == KD_WHY_CHINESE;
     for (uint32_t k = 0; k < why->n_ids; k++) {
         if (k > 0)
@@ -117,7 +116,7 @@ static void add_sentence(const kd_terminal_options *o, const kd_why *why, kd_buf
 {
     const sentence *s = sentence_of(why);
     if (s == NULL) {
-        kd_terminal_text(out, why->kind, NAME_WIDTH);
+        kd_buf_adds(out, kd_why_kind_name(why->kind));
         return;
     }
     for (const char *p = s->text[o->language][why->count != 1]; *p != '\0'; p++) {

@@ -113,11 +113,10 @@ static void check_reasons(const kd_item *it, int shoppers)
     assert_true(it->n_reasons > 0);
     for (uint32_t k = 0; k < it->n_reasons; k++) {
         const kd_why *why = &it->reasons[k];
-        bool is_similar = kd_str_eq(why->kind, KD_STR_LIT("similar-shoppers"));
-        bool is_popular = kd_str_eq(why->kind, KD_STR_LIT("popular"));
-        bool is_terms = kd_str_eq(why->kind, KD_STR_LIT("matched-terms"));
-        bool is_own = kd_str_eq(why->kind, KD_STR_LIT("your-item")),
-             is_both = kd_str_eq(why->kind, KD_STR_LIT("together"));
+        bool is_similar = why->kind == KD_KIND_SIMILAR_SHOPPERS;
+        bool is_popular = why->kind == KD_KIND_POPULAR;
+        bool is_terms = why->kind == KD_KIND_MATCHED_TERMS;
+        bool is_own = why->kind == KD_KIND_YOUR_ITEM, is_both = why->kind == KD_KIND_TOGETHER;
         assert_true(is_similar || is_popular || is_terms || is_own || is_both);
         if (is_similar || is_popular || is_both)
             assert_in_range(why->count, 1, shoppers);
@@ -176,7 +175,7 @@ static void check_voters(const kd_recommender *r, const kd_query *q, const kd_up
     assert_int_equal(x.list.n_items, got->n_items);
     for (uint32_t k = 0; k < got->n_items; k++)
         for (uint32_t j = 0; j < got->items[k].n_reasons; j++)
-            if (kd_str_eq(got->items[k].reasons[j].kind, KD_STR_LIT("similar-shoppers")))
+            if (got->items[k].reasons[j].kind == KD_KIND_SIMILAR_SHOPPERS)
                 check_similar(kd_recommender_state(r), &x, k, &got->items[k].reasons[j]);
     kd_arena_free(arena);
 }
@@ -315,8 +314,8 @@ static void test_cold_start(void **unused)
     assert_int_equal(got.n_items, 1);
     assert_int_equal(kd_str_cmp(got.items[0].item_id, kd_str_of("i2")), 0);
     assert_true(got.items[0].parts[KD_PART_CONTENT] > 0);
-    assert_true(kd_str_eq(got.items[0].reasons[0].kind, KD_STR_LIT("your-item")));
-    assert_true(kd_str_eq(got.items[0].reasons[1].kind, KD_STR_LIT("matched-terms")));
+    assert_int_equal(got.items[0].reasons[0].kind, KD_KIND_YOUR_ITEM);
+    assert_int_equal(got.items[0].reasons[1].kind, KD_KIND_MATCHED_TERMS);
     assert_int_equal(got.items[0].reasons[1].n_ids, 2);
     kd_arena_free(arena);
     kd_reader_space_free(space);

@@ -160,24 +160,14 @@ static inline void assert_same_record(const kd_record *a, const kd_record *b)
 
 static inline void rand_item(kd_rng *r, kd_arena *a, kd_item *it)
 {
-    enum { KINDS = 9 };
-    static const char *const kinds[KINDS] = {"similar-shoppers",
-                                             "your-item",
-                                             "popular",
-                                             "",
-                                             "thirty-one-bytes-are-kept-as-is",
-                                             "of-32-bytes-one-too-many-it-has!",
-                                             "together",
-                                             "matched-terms",
-                                             "a-kind-of-more-bytes-than-any-that-is-ours-has"};
     *it = (kd_item){.item_id = rand_text(r, a, 20), .score = rand_double(r)};
     for (int p = 0; p < KD_PARTS; p++)
         it->parts[p] = kd_rng_chance(r, 0.5) ? 0 : rand_double(r);
-    it->n_reasons = (uint32_t)kd_rng_below(r, KINDS + 1);
+    it->n_reasons = (uint32_t)kd_rng_below(r, 2 * KD_KINDS);
     kd_why *why = kd_arena_calloc(a, it->n_reasons, sizeof *why);
     assert_non_null(why);
     for (uint32_t i = 0; i < it->n_reasons; i++) {
-        why[i].kind = kd_str_of(kinds[i]);
+        why[i].kind = (kd_why_kind)kd_rng_below(r, KD_KINDS);
         why[i].count = kd_rng_chance(r, 0.5) ? -1 : rand_long(r);
         why[i].n_ids = (uint32_t)kd_rng_below(r, 3);
         kd_str *ids = kd_arena_calloc(a, why[i].n_ids, sizeof *ids);

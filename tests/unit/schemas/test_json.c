@@ -197,7 +197,7 @@ static void test_update_text(void **state)
 {
     (void)state;
     kd_str ids[] = {{"i9", 2}};
-    kd_why why = {KD_STR_LIT("your-item"), ids, 1, 3};
+    kd_why why = {KD_KIND_YOUR_ITEM, 1, ids, 3};
     kd_item item = {.item_id = {"i1", 2},
                     .score = 0.1,
                     .n_reasons = 1,
@@ -215,7 +215,7 @@ static void test_update_text(void **state)
     assert_json(&out, "{\"shopper_id\":\"u1\",\"time\":5,\"state_time\":6,\"trigger\":{\"topic\":"
                       "\"browse\",\"partition\":2,\"offset\":7,\"event_id\":null},\"items\":[{"
                       "\"item_id\":\"i1\",\"score\":0.10000000000000001,\"parts\":{\"usercf\":"
-                      "0.10000000000000001},\"reasons\":[{\"kind\":\"your-item\",\"ids\":[\"i9\"],"
+                      "0.10000000000000001},\"reasons\":[{\"kind\":\"YOUR_ITEM\",\"ids\":[\"i9\"],"
                       "\"count\":3}]}]}");
     kd_buf_dispose(&out);
 }

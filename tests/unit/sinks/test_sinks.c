@@ -224,11 +224,13 @@ static void test_why(void **unused)
 {
     (void)unused;
     kd_str own = kd_str_of("lamp\x1b[2J"), terms[] = {kd_str_of("oak"), kd_str_of("\xE7\x81\xAF")};
-    kd_why why[] = {
-        {KD_STR_LIT("similar-shoppers"), &own, 1, 4}, {KD_STR_LIT("similar-shoppers"), NULL, 0, 1},
-        {KD_STR_LIT("together"), &own, 1, 1},         {KD_STR_LIT("your-item"), &own, 1, -1},
-        {KD_STR_LIT("matched-terms"), terms, 2, -1},  {KD_STR_LIT("popular"), NULL, 0, 87},
-        {KD_STR_LIT("moon-phase"), NULL, 0, -1}};
+    kd_why why[] = {{KD_KIND_SIMILAR_SHOPPERS, 1, &own, 4},
+                    {KD_KIND_SIMILAR_SHOPPERS, 0, NULL, 1},
+                    {KD_KIND_TOGETHER, 1, &own, 1},
+                    {KD_KIND_YOUR_ITEM, 1, &own, -1},
+                    {KD_KIND_MATCHED_TERMS, 2, terms, -1},
+                    {KD_KIND_POPULAR, 0, NULL, 87},
+                    {KD_KIND_OTHER, 0, NULL, -1}};
     kd_item items[] = {item_of("i1", 1.5, KD_PART_USERCF), item_of("i2", 0.5, KD_PART_CONTENT)};
     items[0].reasons = why;
     items[0].n_reasons = sizeof why / sizeof *why;
@@ -246,7 +248,7 @@ static void test_why(void **unused)
                                 "1 shopper similar to you has it; "
                                 "1 shopper took it together with your lamp [2J; "
                                 "it resembles your lamp [2J; both say oak, \xE7\x81\xAF; "
-                                "87 shoppers have it; moon-phase\n"
+                                "87 shoppers have it; OTHER\n"
                                 "     2. i2: content 0.5\n");
     kd_buf_clear(&text);
     o.language = KD_WHY_CHINESE;
