@@ -219,7 +219,8 @@ static void test_rows_keep_their_width(void **unused)
     }
 }
 
-/* Reasons go through Avro and come out as sentences, in both languages; unknown kinds show. */
+/* Reasons go through Avro and come out as sentences, in both languages; unknown kinds show, and
+ * what is no kind is refused. */
 static void test_why(void **unused)
 {
     (void)unused;
@@ -241,6 +242,12 @@ static void test_why(void **unused)
     assert_int_equal(kd_update_decode(avro.p, avro.n, a, &back, NULL), KD_OK);
     assert_int_equal(back.items[0].n_reasons, items[0].n_reasons);
     assert_int_equal(back.items[1].n_reasons, 0);
+    why[6].kind = KD_KINDS; /* no symbol of the schema */
+    kd_update unknown;
+    kd_buf_clear(&text);
+    kd_update_encode(&u, &text);
+    assert_int_equal(kd_update_decode(text.p, text.n, a, &unknown, NULL), KD_EDATA);
+    kd_buf_clear(&text);
     kd_terminal_options o = {.has_why = true, .width = 400};
     kd_terminal_why(&o, &back, &text);
     kd_buf_addc(&text, '\0');
