@@ -411,6 +411,8 @@ static void find_lists(const kd_state *s, const kd_blend_options *o, const kd_su
         for (uint32_t j = 0; j < w->list[k].n; j++) {
             __builtin_prefetch(&cf->score[w->list[k].entry[j].item]);
             __builtin_prefetch(&w->company[w->list[k].entry[j].item]);
+            if (s->trend != NULL)
+                __builtin_prefetch(s->trend->score + w->list[k].entry[j].item);
         }
     }
 }
