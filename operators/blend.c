@@ -487,10 +487,10 @@ static void sort_reaching(const float *about, uint32_t *at, uint32_t n)
     uint64_t is_given = 0;
     if (n > FEW)
         return;
-    for (uint32_t k = 0; k < FEW; k++)
-        value[k] = -INFINITY;
     for (uint32_t k = 0; k < n; k++)
         value[k] = about[at[k]];
+    for (uint32_t k = n; k % LANES != 0; k++)
+        value[k] = -INFINITY;
     for (uint32_t j = 0; j < n; j += LANES)
         for (uint32_t i = 0; i < n; i++)
             for (uint32_t l = 0; l < LANES; l++)
