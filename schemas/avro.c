@@ -278,18 +278,11 @@ typedef struct part_name {
     uint8_t n;
 } part_name;
 
-static const part_name part_names[KD_PARTS] = {{"usercf", "\x0cusercf", 7},
-                                               {"together", "\x10together", 9},
-                                               {"content",
-                                                "\x0e"
-                                                "content",
-                                                8},
-                                               {"popularity", "\x14popularity", 11},
-                                               {"rule", "\x08rule", 5},
-                                               {"diversity",
-                                                "\x12"
-                                                "diversity",
-                                                10}};
+static const part_name part_names[KD_PARTS] = {
+    {"usercf", "\014usercf", 7},   {"together", "\020together", 9},
+    {"content", "\016content", 8}, {"popularity", "\024popularity", 11},
+    {"rule", "\010rule", 5},       {"diversity", "\022diversity", 10},
+};
 
 const char *kd_part_name(kd_part part)
 {
