@@ -187,7 +187,7 @@ static void text_items(explaining *x)
             kd_buf_adds(b, "\n    ");
         kd_buf_addf(b, "  %.6g =", it->score);
         for (int p = 0, n = 0; p < KD_PARTS; p++)
-            if (it->parts[p] != 0)
+            if (kd_item_has(it, p))
                 kd_buf_addf(b, "%s %s %.6g", n++ == 0 ? "" : " +", kd_part_name((kd_part)p),
                             it->parts[p]);
         kd_buf_addc(b, '\n');
@@ -288,7 +288,7 @@ static void json_items(explaining *x)
         kd_buf_adds(b, ",\"score\":");
         kd_json_real(b, it->score);
         kd_buf_adds(b, ",\"parts\":");
-        kd_json_parts(b, it->parts);
+        kd_json_parts(b, it);
         kd_buf_adds(b, ",\"factor\":");
         kd_json_real(b, why->factor);
         kd_buf_adds(b, ",\"votes\":[");

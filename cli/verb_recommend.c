@@ -116,7 +116,7 @@ static void print_answer(recommend *x, const char *name, kd_str id, const kd_upd
         kd_buf_adds(b, ",\"score\":");
         kd_json_real(b, it->score);
         kd_buf_adds(b, ",\"parts\":");
-        kd_json_parts(b, it->parts);
+        kd_json_parts(b, it);
         kd_buf_addc(b, '}');
     }
     kd_buf_adds(b, "],\"neighbours\":[");

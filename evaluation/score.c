@@ -306,9 +306,11 @@ kd_rc kd_scorer_note(kd_scorer *s, const kd_note *n, kd_err *err)
 static kd_rc part_of(kd_scorer *s, const kd_item *it, uint8_t *out, kd_err *err)
 {
     const char *name = "none";
+    bool is_none = true;
     double most = 0;
     for (int p = 0; p < KD_PARTS; p++)
-        if (it->parts[p] != 0 && (most == 0 || it->parts[p] > most)) {
+        if (kd_item_has(it, p) && (is_none || it->parts[p] > most)) {
+            is_none = false;
             most = it->parts[p];
             name = kd_part_name((kd_part)p);
         }

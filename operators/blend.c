@@ -703,6 +703,9 @@ kd_rc kd_blend_items(const kd_state *s, const kd_blend_options *o, const kd_subj
         memcpy(it->parts, w->parts[picks[k].slot], sizeof it->parts);
         it->parts[KD_PART_DIVERSITY] = picks[k].diversity;
         it->score = picks[k].score;
+        it->has = 0;
+        for (int p = 0; p < KD_PARTS; p++)
+            it->has |= (uint32_t)(it->parts[p] != 0) << p;
         it->n_reasons = 0;
         it->reasons = NULL;
         if (has_reasons)

@@ -14,7 +14,7 @@ static uint64_t of_list(const kd_update *u, uint32_t term)
         const kd_item *it = &u->items[k];
         h = kd_hash64(it->item_id.p, it->item_id.n, h);
         h = kd_hash64(&it->score, sizeof it->score, h);
-        h = kd_hash64(it->parts, sizeof it->parts, h);
+        h = kd_hash64(it->parts, sizeof it->parts, h + it->has);
     }
     return h;
 }

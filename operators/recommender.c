@@ -530,7 +530,8 @@ static kd_rc list_items(const kd_recommender *r, kd_reader_space *w, kd_arena *a
         n = fill_popular(r, w, best, n, NULL);
     for (uint32_t k = 0; k < n; k++) {
         items[k] = (kd_item){.item_id = kd_ids_get(&r->state->items, best[k].item),
-                             .score = best[k].score};
+                             .score = best[k].score,
+                             .has = 1u << best[k].part};
         items[k].parts[best[k].part] = best[k].score;
     }
     out->items = items;
@@ -548,7 +549,8 @@ static kd_rc take_items(const kd_recommender *r, const scored *best, uint32_t n,
             continue;
         }
         items[k] = (kd_item){.item_id = kd_ids_get(&r->state->items, best[k].item),
-                             .score = best[k].score};
+                             .score = best[k].score,
+                             .has = 1u << best[k].part};
         items[k].parts[best[k].part] = best[k].score;
         if (!r->blend.has_reasons)
             continue;

@@ -298,22 +298,19 @@ const char *kd_why_kind_name(kd_why_kind kind)
 
 enum { PARTS_ROOM = KD_PARTS * (sizeof part_names[0].coded + DOUBLE_BYTES) + 2 };
 
-/* What is not 0, neither of the two. Each is written, without a branch, and what is 0 written over.
- */
-static char *put_parts(char *p, const double parts[KD_PARTS])
+/* Each is written, without a branch, and what it has not got is written over. */
+static char *put_parts(char *p, const kd_item *it)
 {
-    uint64_t bits[KD_PARTS];
     uint32_t n = 0;
-    memcpy(bits, parts, sizeof bits);
     for (int k = 0; k < KD_PARTS; k++)
-        n += bits[k] << 1 != 0;
+        n += it->has >> k & 1;
     *p = (char)(2 * n);
     p += n > 0;
     for (int k = 0; k < KD_PARTS; k++) {
         const size_t taken = part_names[k].n + (size_t)DOUBLE_BYTES;
         memcpy(p, part_names[k].coded, sizeof part_names[k].coded);
-        (void)put_double(p + part_names[k].n, parts[k]);
-        p += taken & (0 - (size_t)(bits[k] << 1 != 0));
+        (void)put_double(p + part_names[k].n, it->parts[k]);
+        p += taken & (0 - (size_t)(it->has >> k & 1));
     }
     *p = 0;
     return p + 1;
@@ -350,7 +347,7 @@ static void encode_item(const kd_item *it, kd_buf *out)
         return;
     p = put_str(p, it->item_id);
     p = put_double(p, it->score);
-    p = put_parts(p, it->parts);
+    p = put_parts(p, it);
     if (it->n_reasons > 0) {
         p = put_long(p, it->n_reasons);
         for (uint32_t i = 0; i < it->n_reasons; i++)

@@ -235,16 +235,16 @@ static void put_trigger(kd_buf *out, const kd_pos *pos, kd_str event_id)
     kd_buf_addc(out, '}');
 }
 
-void kd_json_parts(kd_buf *out, const double parts[KD_PARTS])
+void kd_json_parts(kd_buf *out, const kd_item *it)
 {
     char sep = '{';
     for (int p = 0; p < KD_PARTS; p++) {
-        if (parts[p] == 0)
+        if (!kd_item_has(it, p))
             continue;
         kd_buf_addc(out, sep);
         kd_json_str(out, kd_str_of(kd_part_name((kd_part)p)));
         kd_buf_addc(out, ':');
-        kd_json_real(out, parts[p]);
+        kd_json_real(out, it->parts[p]);
         sep = ',';
     }
     kd_buf_adds(out, sep == '{' ? "{}" : "}");
@@ -270,7 +270,7 @@ static void put_item(kd_buf *out, const kd_item *it)
     kd_buf_adds(out, ",\"score\":");
     kd_json_real(out, it->score);
     kd_buf_adds(out, ",\"parts\":");
-    kd_json_parts(out, it->parts);
+    kd_json_parts(out, it);
     kd_buf_adds(out, ",\"reasons\":[");
     for (uint32_t i = 0; i < it->n_reasons; i++) {
         if (i > 0)

@@ -44,15 +44,20 @@ typedef struct kd_why {
     int64_t count;     /* -1 = none */
 } kd_why;
 
-/* score == the sum of parts[0..KD_PARTS) added in this order, exactly. A part of 0 is none: it is
- * in no message. */
+/* score == the sum of parts[0..KD_PARTS) added in this order, exactly. */
 typedef struct kd_item {
     kd_str item_id;
     double score;
-    double parts[KD_PARTS];
+    double parts[KD_PARTS]; /* 0 where there is none */
     const kd_why *reasons;
     uint32_t n_reasons;
+    uint32_t has; /* bit p: there is part p; it may be 0, as of what fills a list with weight 0 */
 } kd_item;
+
+static inline bool kd_item_has(const kd_item *it, int part)
+{
+    return (it->has >> part & 1) != 0;
+}
 
 /* RecommendationUpdate: items ordered by (score descending, id bytes ascending). */
 typedef struct kd_update {

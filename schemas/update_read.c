@@ -59,8 +59,10 @@ static bool read_parts(kd_cursor *c, kd_item *it)
             if (!read_str(c, &name) || !kd_cursor_double(c, &value))
                 return false;
             for (int p = 0; p < KD_PARTS; p++)
-                if (kd_str_eq(name, kd_str_of(kd_part_name((kd_part)p))))
+                if (kd_str_eq(name, kd_str_of(kd_part_name((kd_part)p)))) {
                     it->parts[p] = value;
+                    it->has |= 1u << p;
+                }
         }
     }
     return c->fault == NULL;

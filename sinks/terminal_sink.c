@@ -136,7 +136,7 @@ void kd_terminal_row(const kd_terminal_options *o, const kd_update *u, kd_buf *o
         if (title.p == NULL || title.n == 0)
             title = it->item_id;
         char score[32];
-        bool is_popular = it->parts[KD_PART_POPULARITY] == it->score;
+        bool is_popular = it->has == 1u << KD_PART_POPULARITY;
         int w = snprintf(score, sizeof score, is_popular ? "~" : "%.2f", it->score);
         kd_buf_adds(out, "  ");
         uint32_t used = 2 + kd_terminal_text(out, title, each - 4 - (uint32_t)w);

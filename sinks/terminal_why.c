@@ -156,7 +156,7 @@ void kd_terminal_why(const kd_terminal_options *o, const kd_update *u, kd_buf *o
             put(&l, r > 0 ? between : colon);
         }
         for (int p = 0, n = 0; it->n_reasons == 0 && p < KD_PARTS; p++) {
-            if (it->parts[p] == 0)
+            if (!kd_item_has(it, p))
                 continue;
             add_part(o, it, (kd_part)p, &l.piece);
             put(&l, n++ > 0 ? between : colon);

@@ -170,6 +170,10 @@ def test_replay_gives_one_line_an_event_in_order():
     piped = replay("--in", EVENTS, "--out", "-", "--set", "emit=always")[0].stdout
     with open(out) as f:
         assert piped == f.read()
+    # What fills a list says so, even where it weighs nothing.
+    filled = replay("--in", EVENTS, "--out", "-", "--set", "emit=always", "--set", "recommend.fill.weight=0")[0].stdout
+    parts = [i["parts"] for line in filled.splitlines() for i in json.loads(line)["items"]]
+    assert {"popularity": 0} in parts and {} not in parts, parts
 
 
 def test_same_digest_whatever_the_workers_speed_and_packing():

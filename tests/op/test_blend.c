@@ -100,6 +100,8 @@ static void check_parts(const kd_item *it, const oracle_row *want)
         sum += it->parts[p];
     assert_true(sum == it->score);
     for (int p = 0; p < KD_PARTS; p++) {
+        assert_true(kd_item_has(it, p) ==
+                    (want->is_fill ? p == KD_PART_POPULARITY : want->part[p] != 0));
         double part = !want->is_fill ? want->part[p] : p == KD_PART_POPULARITY ? it->score : 0;
         if (it->parts[p] != part)
             fail_msg("%s of %s: %.17g, the oracle says %.17g", kd_part_name((kd_part)p), want->id,

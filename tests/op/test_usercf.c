@@ -94,7 +94,8 @@ static void compare_list(const reader *x, const oracle *o, const char *shopper, 
         if (it->score != want[k].value) /* same sums in the same order: the same bits */
             fail_msg("place %d: %s has %.17g, the oracle says %.17g", k, want[k].id, it->score,
                      want[k].value);
-        assert_true(it->parts[want[k].is_fill ? KD_PART_POPULARITY : KD_PART_USERCF] == it->score);
+        const kd_part part = want[k].is_fill ? KD_PART_POPULARITY : KD_PART_USERCF;
+        assert_true(it->parts[part] == it->score && it->has == 1u << part);
     }
 }
 
@@ -126,7 +127,7 @@ static void compare_explanation(const reader *x, const char *shopper, const char
             sum += got.items[k].given[j].vote;
         }
         assert_true(kd_str_eq(got.list.items[k].item_id, want.items[k].item_id));
-        if (want.items[k].parts[KD_PART_USERCF] != 0)
+        if (kd_item_has(&want.items[k], KD_PART_USERCF))
             assert_true(sum * got.items[k].factor == want.items[k].parts[KD_PART_USERCF]);
         else
             assert_int_equal(got.items[k].n_given, 0);

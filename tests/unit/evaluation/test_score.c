@@ -49,6 +49,7 @@ static void publish(kd_scorer *s, uint32_t shopper, const char *items)
     for (uint32_t k = 0; k < n; k++)
         list[k] = (kd_item){.item_id = {items + k, 1},
                             .score = 1,
+                            .has = 1u << KD_PART_USERCF | 1u << KD_PART_POPULARITY,
                             .parts = {[KD_PART_USERCF] = 0.25 + k, [KD_PART_POPULARITY] = 1}};
     kd_update u = {.time = KD_MS_2000, .items = list, .n_items = n};
     assert_int_equal(kd_scorer_publish(s, shopper, &u, NULL), KD_OK);

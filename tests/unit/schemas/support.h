@@ -161,8 +161,12 @@ static inline void assert_same_record(const kd_record *a, const kd_record *b)
 static inline void rand_item(kd_rng *r, kd_arena *a, kd_item *it)
 {
     *it = (kd_item){.item_id = rand_text(r, a, 20), .score = rand_double(r)};
+    it->has = (uint32_t)kd_rng_below(r, 1u << KD_PARTS);
     for (int p = 0; p < KD_PARTS; p++)
-        it->parts[p] = kd_rng_chance(r, 0.5) ? kd_rng_chance(r, 0.5) ? 0 : -0.0 : rand_double(r);
+        if (kd_item_has(it, p)) /* it may be 0, of either sign */
+            it->parts[p] = kd_rng_chance(r, 0.2)   ? 0
+                           : kd_rng_chance(r, 0.2) ? -0.0
+                                                   : rand_double(r);
     it->n_reasons = (uint32_t)kd_rng_below(r, 2 * KD_KINDS);
     kd_why *why = kd_arena_calloc(a, it->n_reasons, sizeof *why);
     assert_non_null(why);

@@ -201,6 +201,7 @@ static void test_update_text(void **state)
     kd_item item = {.item_id = {"i1", 2},
                     .score = 0.1,
                     .n_reasons = 1,
+                    .has = 1u << KD_PART_USERCF,
                     .parts = {[KD_PART_USERCF] = 0.1},
                     .reasons = &why};
     kd_update u = {.shopper_id = {"u1", 2},

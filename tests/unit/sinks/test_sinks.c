@@ -15,7 +15,7 @@
 
 static kd_item item_of(const char *id, double score, kd_part part)
 {
-    kd_item it = {.item_id = kd_str_of(id), .score = score};
+    kd_item it = {.item_id = kd_str_of(id), .score = score, .has = 1u << part};
     it.parts[part] = score;
     return it;
 }
