@@ -303,7 +303,8 @@ kd_rc kd_scorer_note(kd_scorer *s, const kd_note *n, kd_err *err)
     return KD_OK;
 }
 
-static kd_rc part_of(kd_scorer *s, const kd_item *it, uint8_t *out, kd_err *err)
+/* The number of the item's part in parts[], in order of first use. */
+static uint8_t part_of(kd_scorer *s, const kd_item *it)
 {
     const char *name = "none";
     bool is_none = true;
@@ -317,13 +318,9 @@ static kd_rc part_of(kd_scorer *s, const kd_item *it, uint8_t *out, kd_err *err)
     uint32_t at = 0;
     while (at < s->n_parts && strcmp(s->parts[at].name, name) != 0)
         at++;
-    if (at == s->n_parts) {
-        if (at == KD_SCORE_PARTS)
-            return kd_fail(err, KD_EBUG, "more than %d parts of answers", KD_SCORE_PARTS);
+    if (at == s->n_parts)
         s->parts[s->n_parts++].name = name;
-    }
-    *out = (uint8_t)at;
-    return KD_OK;
+    return (uint8_t)at;
 }
 
 static void count_item(kd_scorer *s, const listed *x, kd_list_sums *of_list)
@@ -380,7 +377,7 @@ kd_rc kd_scorer_publish(kd_scorer *s, uint32_t shopper, const kd_update *u, kd_e
         if (now[k] == KD_NO_NAME)
             return kd_fail(err, KD_EBUG, "an item is listed that no record named: " KD_STR_FMT,
                            KD_STR_ARG(u->items[k].item_id));
-        KD_TRY(part_of(s, &u->items[k], &list[k].part, err));
+        list[k].part = part_of(s, &u->items[k]);
         count_item(s, &list[k], &sums);
         in_list |= 1u << list[k].part;
     }
