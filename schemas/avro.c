@@ -271,22 +271,11 @@ static char *put_trigger(char *p, const kd_pos *pos, kd_str topic, kd_str event_
     return put_nstr(p, event_id);
 }
 
-/* A part's name, and the same as it is encoded: its length, twice, then its bytes. */
-typedef struct part_name {
-    const char *name;
-    char coded[16];
-    uint8_t n;
-} part_name;
-
-static const part_name part_names[KD_PARTS] = {
-    {"usercf", "\014usercf", 7},   {"together", "\020together", 9},
-    {"content", "\016content", 8}, {"popularity", "\024popularity", 11},
-    {"rule", "\010rule", 5},       {"diversity", "\022diversity", 10},
-};
-
 const char *kd_part_name(kd_part part)
 {
-    return (unsigned)part < KD_PARTS ? part_names[part].name : "unknown";
+    static const char *const names[KD_PARTS] = {"usercf",     "together", "content",
+                                                "popularity", "rule",     "diversity"};
+    return (unsigned)part < KD_PARTS ? names[part] : "unknown";
 }
 
 const char *kd_why_kind_name(kd_why_kind kind)
@@ -296,24 +285,18 @@ const char *kd_why_kind_name(kd_why_kind kind)
     return (unsigned)kind < KD_KINDS ? names[kind] : names[KD_KIND_OTHER];
 }
 
-enum { PARTS_ROOM = KD_PARTS * (sizeof part_names[0].coded + DOUBLE_BYTES) + 2 };
+enum { PARTS_ROOM = KD_PARTS * (1 + DOUBLE_BYTES) };
 
 /* Each is written, without a branch, and what it has not got is written over. */
 static char *put_parts(char *p, const kd_item *it)
 {
-    uint32_t n = 0;
-    for (int k = 0; k < KD_PARTS; k++)
-        n += it->has >> k & 1;
-    *p = (char)(2 * n);
-    p += n > 0;
     for (int k = 0; k < KD_PARTS; k++) {
-        const size_t taken = part_names[k].n + (size_t)DOUBLE_BYTES;
-        memcpy(p, part_names[k].coded, sizeof part_names[k].coded);
-        (void)put_double(p + part_names[k].n, it->parts[k]);
-        p += taken & (0 - (size_t)(it->has >> k & 1));
+        const size_t has = it->has >> k & 1;
+        *p = (char)(2 * has);
+        (void)put_double(p + 1, it->parts[k]);
+        p += 1 + has * DOUBLE_BYTES;
     }
-    *p = 0;
-    return p + 1;
+    return p;
 }
 
 static size_t item_room(const kd_item *it)

@@ -32,7 +32,7 @@ void kd_json_out_print(const kd_out *o, kd_buf *out);
 
 /* The pieces, for others who print JSON. A null string is null; invalid UTF-8 becomes U+FFFD. */
 void kd_json_str(kd_buf *out, kd_str s);
-/* The parts of an item as an object. */
+/* The parts of an item as an object; null where there is none. */
 void kd_json_parts(kd_buf *out, const kd_item *it);
 void kd_json_bytes(kd_buf *out, const void *p, size_t n); /* p NULL is null */
 void kd_json_int(kd_buf *out, int64_t x);

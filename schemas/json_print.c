@@ -237,17 +237,16 @@ static void put_trigger(kd_buf *out, const kd_pos *pos, kd_str event_id)
 
 void kd_json_parts(kd_buf *out, const kd_item *it)
 {
-    char sep = '{';
     for (int p = 0; p < KD_PARTS; p++) {
-        if (!kd_item_has(it, p))
-            continue;
-        kd_buf_addc(out, sep);
+        kd_buf_addc(out, p == 0 ? '{' : ',');
         kd_json_str(out, kd_str_of(kd_part_name((kd_part)p)));
         kd_buf_addc(out, ':');
-        kd_json_real(out, it->parts[p]);
-        sep = ',';
+        if (kd_item_has(it, p))
+            kd_json_real(out, it->parts[p]);
+        else
+            kd_buf_add(out, "null", 4);
     }
-    kd_buf_adds(out, sep == '{' ? "{}" : "}");
+    kd_buf_addc(out, '}');
 }
 
 static void put_why(kd_buf *out, const kd_why *w)

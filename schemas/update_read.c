@@ -10,15 +10,23 @@ static bool read_str(kd_cursor *c, kd_str *out)
     return kd_cursor_str(c, out);
 }
 
-static bool read_nullable(kd_cursor *c, kd_str *out)
+/* Whether a value that may be null is there. */
+static bool read_branch(kd_cursor *c, bool *is_there)
 {
     int64_t branch;
-    *out = KD_STR_NULL;
     if (!kd_cursor_long(c, &branch))
         return false;
     if (branch != 0 && branch != 1)
         return kd_cursor_fault(c, KD_REASON_DECODE, "no such branch of a union");
-    return branch == 0 || read_str(c, out);
+    *is_there = branch == 1;
+    return true;
+}
+
+static bool read_nullable(kd_cursor *c, kd_str *out)
+{
+    bool is_there;
+    *out = KD_STR_NULL;
+    return read_branch(c, &is_there) && (!is_there || read_str(c, out));
 }
 
 /* The length of the next block of an array or map; 0 at its end. */
@@ -48,24 +56,15 @@ static const char *read_name(kd_cursor *c, kd_arena *a)
     return z;
 }
 
-/* A part that this build does not know is left out. */
 static bool read_parts(kd_cursor *c, kd_item *it)
 {
-    int64_t n;
-    while (read_block(c, &n) && n > 0) {
-        for (int64_t k = 0; k < n; k++) {
-            kd_str name;
-            double value;
-            if (!read_str(c, &name) || !kd_cursor_double(c, &value))
-                return false;
-            for (int p = 0; p < KD_PARTS; p++)
-                if (kd_str_eq(name, kd_str_of(kd_part_name((kd_part)p)))) {
-                    it->parts[p] = value;
-                    it->has |= 1u << p;
-                }
-        }
+    for (int p = 0; p < KD_PARTS; p++) {
+        bool is_there;
+        if (!read_branch(c, &is_there) || (is_there && !kd_cursor_double(c, &it->parts[p])))
+            return false;
+        it->has |= (uint32_t)is_there << p;
     }
-    return c->fault == NULL;
+    return true;
 }
 
 /* The ids of a reason, which may come in several blocks. */
@@ -88,18 +87,16 @@ static bool read_ids(kd_cursor *c, kd_arena *a, kd_why *why)
 
 static bool read_reason(kd_cursor *c, kd_arena *a, kd_why *why)
 {
-    int64_t branch, kind;
+    int64_t kind;
+    bool is_counted;
     *why = (kd_why){.count = -1};
     if (!kd_cursor_long(c, &kind))
         return false;
     if (kind < 0 || kind >= KD_KINDS)
         return kd_cursor_fault(c, KD_REASON_DECODE, "the enum has no such symbol");
     why->kind = (kd_why_kind)kind;
-    if (!read_ids(c, a, why) || !kd_cursor_long(c, &branch))
-        return false;
-    if (branch != 0 && branch != 1)
-        return kd_cursor_fault(c, KD_REASON_DECODE, "no such branch of a union");
-    return branch == 0 || kd_cursor_long(c, &why->count);
+    return read_ids(c, a, why) && read_branch(c, &is_counted) &&
+           (!is_counted || kd_cursor_long(c, &why->count));
 }
 
 static bool read_reasons(kd_cursor *c, kd_arena *a, kd_item *it)

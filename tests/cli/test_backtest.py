@@ -286,7 +286,8 @@ class Lists:
             n = len(self.takers[i["item_id"]])
             self.sums["novelty"] += math.log2(len(self.shoppers) / n)
             self.sums["popular"] += n >= self.popular_from
-            part = max(i["parts"], key=i["parts"].get)
+            parts = {name: x for name, x in i["parts"].items() if x is not None}
+            part = max(parts, key=parts.get)
             self.parts[part] = self.parts.get(part, 0) + 1
         self.listed |= set(ids)
         if who in self.last:

@@ -135,7 +135,7 @@ def test_votes_add_up():
                 votes = 0.0
                 for vote in item["votes"]:
                     votes += vote["vote"]
-                if "usercf" in item["parts"]:
+                if item["parts"]["usercf"] is not None:
                     assert votes * item["factor"] == item["parts"]["usercf"], item
                     n += 1
                 else:

@@ -216,7 +216,9 @@ static void test_update_text(void **state)
     assert_json(&out, "{\"shopper_id\":\"u1\",\"time\":5,\"state_time\":6,\"trigger\":{\"topic\":"
                       "\"browse\",\"partition\":2,\"offset\":7,\"event_id\":null},\"items\":[{"
                       "\"item_id\":\"i1\",\"score\":0.10000000000000001,\"parts\":{\"usercf\":"
-                      "0.10000000000000001},\"reasons\":[{\"kind\":\"YOUR_ITEM\",\"ids\":[\"i9\"],"
+                      "0.10000000000000001,\"together\":null,\"content\":null,"
+                      "\"popularity\":null,\"rule\":null,\"diversity\":null},\"reasons\":[{"
+                      "\"kind\":\"YOUR_ITEM\",\"ids\":[\"i9\"],"
                       "\"count\":3}]}]}");
     kd_buf_dispose(&out);
 }

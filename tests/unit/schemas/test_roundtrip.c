@@ -198,7 +198,6 @@ static void test_outputs(void **state)
         kd_out_encode(&o, &bytes);
         avro_value_t v;
         twin_read(t, bytes.p, bytes.n, &v);
-        /* A map comes back in the order it was read: Avro-C keeps insertion order. */
         size_t m = twin_write(&v, theirs, 1 << 20);
         assert_int_equal(m, bytes.n);
         assert_memory_equal(theirs, bytes.p, m);

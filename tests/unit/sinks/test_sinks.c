@@ -82,7 +82,9 @@ static void test_jsonl_takes_what_it_is_for(void **unused)
         "{\"shopper_id\":\"u1\",\"time\":1700000000000,\"state_time\":1700000001000,\"trigger\":{"
         "\"topic\":\"t\",\"partition\":0,\"offset\":7,\"event_id\":null},\"items\":[{\"item_id\":"
         "\"i1\","
-        "\"score\":0.10000000000000001,\"parts\":{\"usercf\":0.10000000000000001},\"reasons\":[]}]}"
+        "\"score\":0.10000000000000001,\"parts\":{\"usercf\":0.10000000000000001,"
+        "\"together\":null,\"content\":null,\"popularity\":null,\"rule\":null,\"diversity\":null},"
+        "\"reasons\":[]}]}"
         "\n");
     unlink(path);
 }
