@@ -110,15 +110,14 @@ static kd_rc fit(const kd_state *s, const kd_blend_options *o, const kd_subject 
         taken = (uint64_t)o->together_audience * s->opt.history_max;
     taken = taken < s->item_cap ? taken : s->item_cap;
     alike = alike < s->item_cap ? alike : s->item_cap;
-    uint64_t at = taken + cf->n_items > alike ? taken + cf->n_items : alike;
+    uint64_t at = taken + cf->n_items + alike + KD_TREND_TOP;
     if (kd_grow((void **)&w->mark, &w->cap_mark, s->item_cap, sizeof *w->mark) &&
         kd_grow((void **)&w->company, &w->cap_company, s->item_cap, sizeof *w->company) &&
         kd_grow((void **)&w->candidate, &w->cap_candidates, (uint32_t)alike + 1,
                 sizeof *w->candidate) &&
         kd_grow((void **)&w->taken, &w->cap_taken, (uint32_t)taken + 1, sizeof *w->taken) &&
-        kd_grow((void **)&w->about, &w->cap_about, (uint32_t)taken + cf->n_items + LANES,
-                sizeof *w->about) &&
-        kd_grow((void **)&w->at, &w->cap_at, (uint32_t)at + 1, sizeof *w->at) &&
+        kd_grow((void **)&w->about, &w->cap_about, (uint32_t)at + LANES, sizeof *w->about) &&
+        kd_grow((void **)&w->at, &w->cap_at, (uint32_t)at, sizeof *w->at) &&
         kd_grow((void **)&w->list, &w->cap_list, content_items(s, o, subject), sizeof *w->list) &&
         kd_grow((void **)&w->parts, &w->cap_parts, pool_size(o) + 1, sizeof *w->parts) &&
         kd_grow((void **)&w->pool, &w->cap_pool, pool_size(o) + 1, sizeof *w->pool))
@@ -146,6 +145,18 @@ static bool is_self(const kd_subject *subject, uint32_t v)
     return false;
 }
 
+/* Counts one entry of a history, without a branch. */
+static inline uint32_t count_one(uint32_t word, uint16_t *restrict company,
+                                 uint32_t *restrict taken, uint32_t n)
+{
+    const uint32_t item = kd_word_item(word);
+    const uint16_t is_rep = (word & KD_REP) != 0;
+    taken[n] = item;
+    n += (company[item] == 0) & is_rep;
+    company[item] = (uint16_t)(company[item] + is_rep);
+    return n;
+}
+
 /* Counts what shopper v took near the item in time; n of taken[] are there. Returns how many then
  * are. */
 static uint32_t count_near(const kd_state *s, uint64_t within, uint32_t v, uint32_t item,
@@ -155,19 +166,11 @@ static uint32_t count_near(const kd_state *s, uint64_t within, uint32_t v, uint3
     const uint32_t begin = kd_history_begin(&e, s->opt.history_max), at = kd_entries_rep(&e, item);
     if (at == e.n)
         return n; /* not in I(v) */
-    const uint64_t since = (uint64_t)kd_entry_time(&e, at) - within;
-    uint32_t from = at, to = at + 1;
-    while (from > begin && (uint64_t)kd_entry_time(&e, from - 1) - since <= 2 * within)
-        from--;
-    while (to < e.n && (uint64_t)kd_entry_time(&e, to) - since <= 2 * within)
-        to++;
-    for (uint32_t k = from; k < to; k++) { /* without a branch */
-        const uint32_t near = kd_word_item(e.word[k]);
-        const uint16_t is_other = (e.word[k] & KD_REP) != 0 && k != at;
-        taken[n] = near;
-        n += company[near] == 0 ? is_other : 0;
-        company[near] = (uint16_t)(company[near] + is_other);
-    }
+    const uint64_t time = (uint64_t)kd_entry_time(&e, at);
+    for (uint32_t k = at; k-- > begin && time - (uint64_t)kd_entry_time(&e, k) <= within;)
+        n = count_one(e.word[k], company, taken, n);
+    for (uint32_t k = at + 1; k < e.n && (uint64_t)kd_entry_time(&e, k) - time <= within; k++)
+        n = count_one(e.word[k], company, taken, n);
     return n;
 }
 
@@ -399,20 +402,29 @@ static void add_alike(const kd_state *s, const kd_like_list *x, uint32_t k, kd_b
     }
 }
 
-/* The lists of the newest items; what is known of the products in them is on its way from memory.
- */
+/* The lists of the newest items, and what they give, added up by cells of items; what else is known
+ * of these products is on its way from memory. */
 static void find_lists(const kd_state *s, const kd_blend_options *o, const kd_subject *subject,
                        const kd_usercf_space *cf, kd_blend_space *w)
 {
     w->n_list = content_items(s, o, subject);
+    if (w->n_list == 0)
+        return;
+    const double *const score = cf->score;
+    const uint16_t *const company = w->company;
+    const uint64_t *const trend = s->trend == NULL ? NULL : s->trend->score;
+    float *const given = w->given;
     const double all = harmonic(w->n_list);
+    memset(given, 0, sizeof w->given);
     for (uint32_t k = 0; k < w->n_list; k++) {
-        w->list[k] = list_of(s, o, subject, k, all);
-        for (uint32_t j = 0; j < w->list[k].n; j++) {
-            __builtin_prefetch(&cf->score[w->list[k].entry[j].item]);
-            __builtin_prefetch(&w->company[w->list[k].entry[j].item]);
-            if (s->trend != NULL)
-                __builtin_prefetch(s->trend->score + w->list[k].entry[j].item);
+        const kd_like_list x = w->list[k] = list_of(s, o, subject, k, all);
+        for (uint32_t j = 0; j < x.n; j++) {
+            const uint32_t item = x.entry[j].item;
+            given[item % KD_BLEND_CELLS] += (float)gain_of(&x, j);
+            __builtin_prefetch(score + item);
+            __builtin_prefetch(company + item);
+            if (trend != NULL)
+                __builtin_prefetch(trend + item);
         }
     }
 }
@@ -422,25 +434,17 @@ static void find_lists(const kd_state *s, const kd_blend_options *o, const kd_su
  * cannot be foreseen. */
 static void add_content(const kd_state *s, kd_blend_space *w, const door *d)
 {
-    enum { CELLS = 256 };
     const rates r = d->rates;
     const double bar = w->bar;
+    const float *const given = w->given;
     uint32_t *const at = w->at;
-    float given[CELLS];
-    if (w->n_list > 0)
-        memset(given, 0, sizeof given);
-    for (uint32_t k = 0; k < w->n_list; k++) {
-        const kd_like_list x = w->list[k];
-        for (uint32_t j = 0; j < x.n; j++)
-            given[x.entry[j].item % CELLS] += (float)gain_of(&x, j);
-    }
     for (uint32_t k = 0; k < w->n_list; k++) {
         const kd_like_list x = w->list[k];
         uint32_t n = 0;
         for (uint32_t j = 0; j < x.n; j++) {
             const uint32_t item = x.entry[j].item;
             at[n] = j;
-            n += about_of(&r, item) + given[item % CELLS] >= bar;
+            n += about_of(&r, item) + given[item % KD_BLEND_CELLS] >= bar;
         }
         for (uint32_t j = 0; j < n; j++)
             add_alike(s, &x, at[j], w);
@@ -456,39 +460,73 @@ static void drop_content(kd_candidate *c)
 static void add_content_of(const kd_state *s, uint32_t item, kd_blend_space *w)
 {
     drop_content(candidate_of(w, item));
-    for (uint32_t k = 0; k < w->n_list; k++)
-        for (uint32_t j = 0; j < w->list[k].n; j++)
-            if (w->list[k].entry[j].item == item)
-                add_alike(s, &w->list[k], j, w);
+    for (uint32_t k = 0; k < w->n_list; k++) {
+        const kd_like_list x = w->list[k];
+        for (uint32_t j = 0; j < x.n; j++)
+            if (x.entry[j].item == item)
+                add_alike(s, &x, j, w);
+    }
 }
 
 /* -- the pool ---------------------------------------------------------------------------------
  */
 
-/* The places in about[0..n) of what reaches the bar, into at[]. Returns their number. */
-static uint32_t find_reaching(const float *about, uint32_t n, float bar, uint32_t *at)
+/* What reaches the bar, each item once: of about[0..n), of what is like the newest items, and of
+ * the trends' head as far as that goes. Into at[], and what each comes to, nearly, into about[]
+ * again: there is never more written than read. Returns their number. */
+static uint32_t find_reaching(const kd_state *s, const kd_usercf_space *cf, kd_blend_space *w,
+                              const door *d, uint32_t n)
 {
-    uint32_t found = 0;
-    for (uint32_t k = 0; k < n; k++) {
+    const rates r = d->rates;
+    const double bar = w->bar;
+    const float float_bar = (float)bar;
+    const uint32_t *const mark = w->mark;
+    const uint32_t n_candidates = w->n_candidates;
+    const kd_candidate *const candidate = w->candidate;
+    float *const about = w->about;
+    uint32_t *const at = w->at;
+    uint32_t found = 0, n_at = 0;
+    for (uint32_t k = 0; k < n; k++) { /* without a branch */
         at[found] = k;
-        found += about[k] >= bar;
+        found += about[k] >= float_bar;
     }
-    return found;
+    for (uint32_t k = 0; k < found; k++) {
+        const uint32_t item = known_item(cf, w, at[k]);
+        about[n_at] = about[at[k]];
+        at[n_at] = item;
+        n_at += mark[item] == 0;
+    }
+    for (uint32_t k = 0; k < n_candidates; k++) {
+        const double x = about_of(&r, candidate[k].item) + candidate[k].content;
+        about[n_at] = (float)x;
+        at[n_at] = candidate[k].item;
+        n_at += x >= bar;
+    }
+    for (uint32_t k = 0; r.n_trend > 0 && k < s->trend->n_top; k++) {
+        const uint32_t item = s->trend->set[k];
+        const double x = about_trend(&r, item);
+        if (x < bar)
+            break;
+        about[n_at] = (float)x;
+        at[n_at] = item;
+        n_at += r.score[item] == 0 && r.company[item] == 0 && mark[item] == 0;
+    }
+    return n_at;
 }
 
-/* at[0..n) by what they come to, the most first, if they are few: so they mostly go into the pool
- * in its order, and the first one below its last ends it. By counting, without a branch. */
-static void sort_reaching(const float *about, uint32_t *at, uint32_t n)
+/* at[0..n) and about[0..n) by what they come to, the most first, if they are few: so they mostly go
+ * into the pool in its order. By counting, without a branch. */
+static void sort_reaching(float *about, uint32_t *at, uint32_t n)
 {
     enum { FEW = 3 * LANES };
     float value[FEW];
     int32_t above[FEW] = {0};
-    uint32_t sorted[FEW];
+    uint32_t item[FEW];
     uint64_t is_given = 0;
     if (n > FEW)
         return;
-    for (uint32_t k = 0; k < n; k++)
-        value[k] = about[at[k]];
+    memcpy(value, about, n * sizeof *value);
+    memcpy(item, at, n * sizeof *item);
     for (uint32_t k = n; k % LANES != 0; k++)
         value[k] = -INFINITY;
     for (uint32_t j = 0; j < n; j += LANES)
@@ -500,13 +538,12 @@ static void sort_reaching(const float *about, uint32_t *at, uint32_t n)
         while ((is_given >> place & 1) != 0) /* to one that is equal */
             place++;
         is_given |= 1ull << place;
-        sorted[place] = at[k];
+        at[place] = item[k];
+        about[place] = value[k];
     }
-    memcpy(at, sorted, n * sizeof *at);
 }
 
-/* The best candidates into the pool: of all but few, what they come to is below the bar. The
- * trends' head is gone through as long as it can reach it. */
+/* The best candidates into the pool: of all but few, what they come to is below the bar. */
 static void collect(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
                     kd_blend_space *w, const door *d)
 {
@@ -517,25 +554,11 @@ static void collect(const kd_state *s, const kd_blend_options *o, const kd_userc
     w->n_pool = w->free_slot = 0;
     w->bar = o->rules == NULL ? surely_below(floor_of(w->about, n, d->most)) : 0;
     add_content(s, w, d);
-    for (uint32_t k = 0; k < w->n_candidates; k++) {
-        const kd_candidate *c = &w->candidate[k];
-        if (about_of(&d->rates, c->item) + c->content >= w->bar)
-            offer(s, o, cf, w, c->item, d);
-    }
-    const uint32_t n_at = find_reaching(w->about, n, (float)w->bar, w->at);
+    const uint32_t n_at = find_reaching(s, cf, w, d, n);
     sort_reaching(w->about, w->at, n_at);
-    for (uint32_t k = 0; k < n_at; k++) {
-        const uint32_t item = known_item(cf, w, w->at[k]);
-        if (w->about[w->at[k]] >= w->bar && w->mark[item] == 0)
-            offer(s, o, cf, w, item, d);
-    }
-    for (uint32_t k = 0; d->rates.n_trend > 0 && k < s->trend->n_top; k++) {
-        uint32_t item = s->trend->set[k];
-        if (about_trend(&d->rates, item) < w->bar)
-            break;
-        if (cf->score[item] == 0 && w->company[item] == 0 && w->mark[item] == 0)
-            offer(s, o, cf, w, item, d);
-    }
+    for (uint32_t k = 0; k < n_at; k++)
+        if (w->about[k] >= w->bar)
+            offer(s, o, cf, w, w->at[k], d);
 }
 
 /* Hidden items are rare, and whether one is hidden is far away in memory: it is asked of those that

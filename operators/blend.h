@@ -29,7 +29,7 @@
 #include "operators/rules.h"
 #include "operators/usercf_core.h"
 
-enum { KD_BLEND_POOL = 8, KD_BLEND_NEW_COUNT = 5 };
+enum { KD_BLEND_POOL = 8, KD_BLEND_NEW_COUNT = 5, KD_BLEND_CELLS = 256 };
 
 typedef struct kd_blend_options {
     double usercf, together, content, popularity, diversity; /* weights, >= 0 */
@@ -81,6 +81,8 @@ typedef struct kd_blend_space {
     float *about;    /* [cap_about] scores up to rounding */
     uint32_t cap_about;
     struct kd_like_list *list; /* [n_list] of the newest items */
+    float
+        given[KD_BLEND_CELLS]; /* what these lists give to the items of a cell: slot modulo cells */
     uint32_t *at;              /* [cap_at] entries of one list, or of about[] */
     uint32_t n_list, cap_list, cap_at;
     struct kd_blend_reasons *reasons;
