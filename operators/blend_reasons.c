@@ -95,14 +95,6 @@ static void count_all(const kd_state *s, const kd_subject *subject, const kd_use
         r->role[picks[k].item] = 0;
 }
 
-static uint32_t ones(uint64_t x)
-{
-    x -= x >> 1 & 0x5555555555555555u;
-    x = (x & 0x3333333333333333u) + (x >> 2 & 0x3333333333333333u);
-    x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fu;
-    return (uint32_t)(x * 0x0101010101010101u >> 56);
-}
-
 static bool is_listed(const kd_pick *picks, uint32_t n, uint32_t item)
 {
     bool is = false;
@@ -122,19 +114,59 @@ static void find_own(const kd_subject *subject, const kd_usercf_space *cf, const
     }
 }
 
+/* The best of the own items so far, if n have the k-th: how many have it, then its newness. */
+static uint32_t best_own(uint32_t best, uint32_t n, uint32_t k)
+{
+    const uint32_t x = n * OWN + (OWN - 1 - k);
+    return x > best ? x : best;
+}
+
+/* How many voted, and the best of the own items that they have, without a branch. */
+static inline __attribute__((always_inline)) uint32_t
+count_noted(const kd_blend_reasons *r, uint64_t voters, uint32_t *out_best)
+{
+    const uint32_t all = (uint32_t)__builtin_popcountll(voters), n_own = r->n_own;
+    uint32_t best = 0;
+    for (uint32_t k = 0; k < n_own && best / OWN < all; k++)
+        best = best_own(best, (uint32_t)__builtin_popcountll(voters & r->own[k]), k);
+    *out_best = best;
+    return all;
+}
+
+#ifdef __x86_64__
+/* Every processor since 2008 counts ones by an instruction, which the architecture does not have.
+ */
+__attribute__((target("popcnt"))) static uint32_t
+count_by_popcnt(const kd_blend_reasons *r, uint64_t voters, uint32_t *out_best)
+{
+    return count_noted(r, voters, out_best);
+}
+
+static uint32_t count_fast(const kd_blend_reasons *r, uint64_t voters, uint32_t *out_best)
+{
+    return __builtin_cpu_supports("popcnt") ? count_by_popcnt(r, voters, out_best)
+                                            : count_noted(r, voters, out_best);
+}
+#else
+static uint32_t count_fast(const kd_blend_reasons *r, uint64_t voters, uint32_t *out_best)
+{
+    return count_noted(r, voters, out_best);
+}
+#endif
+
 /* The neighbours that voted for a place of the list, and the own item that most of them share:
  * among equals the newest, KD_NO_SLOT = none. */
 static uint32_t voters_of(const kd_subject *subject, const kd_usercf_space *cf,
                           const kd_blend_reasons *r, uint32_t place, uint32_t item,
                           uint32_t *out_own)
 {
-    const uint64_t voters = cf->has_voters ? cf->voters[item] : 0;
-    const uint32_t all = cf->has_voters ? ones(voters) : r->voters[place], n_own = r->n_own;
-    uint32_t best = 0; /* how many have it, then its newness: without a branch */
-    for (uint32_t k = 0; k < n_own && best / OWN < all; k++) {
-        const uint32_t n = cf->has_voters ? ones(voters & r->own[k]) : r->shared[place][k];
-        const uint32_t x = n * OWN + (OWN - 1 - k);
-        best = x > best ? x : best;
+    uint32_t best = 0, all;
+    if (cf->has_voters) {
+        all = count_fast(r, cf->voters[item], &best);
+    } else {
+        all = r->voters[place];
+        for (uint32_t k = 0; k < r->n_own; k++)
+            best = best_own(best, r->shared[place][k], k);
     }
     *out_own = best < OWN ? KD_NO_SLOT : subject->items[OWN - 1 - best % OWN];
     return all;
