@@ -243,8 +243,8 @@ static double parts_of(const kd_state *s, const kd_blend_options *o, const kd_us
     return sum + part[KD_PART_RULE];
 }
 
-/* What is surely below a score: one that is worked out another way, and kept as a float, is within
- * this factor of it. 0 where floats get coarse. */
+/* What is surely below a score: one that is worked out in floats is within this factor of it. 0
+ * where floats get coarse. */
 static double surely_below(double score)
 {
     return score > 1e-30 ? score * (1 - 1e-6) : 0;
@@ -255,9 +255,9 @@ static double surely_below(double score)
 typedef struct rates {
     const double *score;     /* [by item slot], user-CF's */
     const uint16_t *company; /* [by item slot] */
-    const uint64_t *trend;   /* [n_trend] */
-    double share, together;  /* of one unit of score; of one shopper who took it, too */
-    double unit, whole;      /* of a trend of 1; the most of any */
+    const float *trend;      /* [n_trend] */
+    float share, together;   /* of one unit of score; of one shopper who took it, too */
+    float unit, whole;       /* of a trend of 1; the most of any */
     uint32_t n_trend;
 } rates;
 
@@ -271,20 +271,20 @@ typedef struct door {
 static door door_of(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
                     const kd_blend_space *w)
 {
-    rates r = {.score = cf->score, .company = w->company, .share = w->share};
-    r.together = w->n_taken == 0 ? 0 : o->together / w->looked;
-    r.unit = w->popularity * w->expected;
-    r.whole = w->popularity;
+    rates r = {.score = cf->score, .company = w->company, .share = (float)w->share};
+    r.together = w->n_taken == 0 ? 0 : (float)(o->together / w->looked);
+    r.unit = (float)(w->popularity * w->expected);
+    r.whole = (float)w->popularity;
     if (s->trend != NULL && r.unit > 0) {
-        r.trend = s->trend->score;
+        r.trend = s->trend->rough;
         r.n_trend = s->trend->cap_score;
     }
     return (door){.rates = r, .most = pool_size(o)};
 }
 
-static double about_trend(const rates *r, uint32_t item)
+static float about_trend(const rates *r, uint32_t item)
 {
-    double x = item < r->n_trend ? r->unit * (double)(int64_t)r->trend[item] : 0;
+    float x = item < r->n_trend ? r->unit * r->trend[item] : 0;
     return x < r->whole ? x : r->whole;
 }
 
@@ -311,9 +311,10 @@ static void offer(const kd_state *s, const kd_blend_options *o, const kd_usercf_
 }
 
 /* What an item comes to, up to rounding and but for content; no number, or below 0, if excluded. */
-static inline __attribute__((always_inline)) double about_of(const rates *r, uint32_t item)
+static inline __attribute__((always_inline)) float about_of(const rates *r, uint32_t item)
 {
-    return r->share * r->score[item] + r->together * r->company[item] + about_trend(r, item);
+    return r->share * (float)r->score[item] + r->together * (float)r->company[item] +
+           about_trend(r, item);
 }
 
 /* Into about[]: first what neighbours voted for, then what was taken together and has no votes.
@@ -326,10 +327,10 @@ static uint32_t estimate(const kd_usercf_space *cf, kd_blend_space *w, const doo
     const uint32_t n_items = cf->n_items, n_taken = w->n_taken;
     float *about = w->about;
     for (uint32_t k = 0; k < n_items; k++)
-        about[k] = (float)about_of(&r, items[k]);
+        about[k] = about_of(&r, items[k]);
     about += n_items;
     for (uint32_t k = 0; k < n_taken; k++)
-        about[k] = (float)about_of(&r, taken[k]) + never[r.score[taken[k]] != 0];
+        about[k] = about_of(&r, taken[k]) + never[r.score[taken[k]] != 0];
     return n_items + n_taken;
 }
 
@@ -412,7 +413,7 @@ static void find_lists(const kd_state *s, const kd_blend_options *o, const kd_su
         return;
     const double *const score = cf->score;
     const uint16_t *const company = w->company;
-    const uint64_t *const trend = s->trend == NULL ? NULL : s->trend->score;
+    const float *const trend = s->trend == NULL ? NULL : s->trend->rough;
     float *const given = w->given;
     const double all = harmonic(w->n_list);
     memset(given, 0, sizeof w->given);
@@ -434,8 +435,9 @@ static void find_lists(const kd_state *s, const kd_blend_options *o, const kd_su
  * cannot be foreseen. */
 static void add_content(const kd_state *s, kd_blend_space *w, const door *d)
 {
+    const float more = 1.001F; /* than adding up hundreds of floats loses */
     const rates r = d->rates;
-    const double bar = w->bar;
+    const float bar = (float)w->bar;
     const float *const given = w->given;
     uint32_t *const at = w->at;
     for (uint32_t k = 0; k < w->n_list; k++) {
@@ -444,7 +446,7 @@ static void add_content(const kd_state *s, kd_blend_space *w, const door *d)
         for (uint32_t j = 0; j < x.n; j++) {
             const uint32_t item = x.entry[j].item;
             at[n] = j;
-            n += about_of(&r, item) + given[item % KD_BLEND_CELLS] >= bar;
+            n += about_of(&r, item) + more * given[item % KD_BLEND_CELLS] >= bar;
         }
         for (uint32_t j = 0; j < n; j++)
             add_alike(s, &x, at[j], w);
@@ -478,8 +480,7 @@ static uint32_t find_reaching(const kd_state *s, const kd_usercf_space *cf, kd_b
                               const door *d, uint32_t n)
 {
     const rates r = d->rates;
-    const double bar = w->bar;
-    const float float_bar = (float)bar;
+    const float bar = (float)w->bar;
     const uint32_t *const mark = w->mark;
     const uint32_t n_candidates = w->n_candidates;
     const kd_candidate *const candidate = w->candidate;
@@ -488,7 +489,7 @@ static uint32_t find_reaching(const kd_state *s, const kd_usercf_space *cf, kd_b
     uint32_t found = 0, n_at = 0;
     for (uint32_t k = 0; k < n; k++) { /* without a branch */
         at[found] = k;
-        found += about[k] >= float_bar;
+        found += about[k] >= bar;
     }
     for (uint32_t k = 0; k < found; k++) {
         const uint32_t item = known_item(cf, w, at[k]);
@@ -497,17 +498,17 @@ static uint32_t find_reaching(const kd_state *s, const kd_usercf_space *cf, kd_b
         n_at += mark[item] == 0;
     }
     for (uint32_t k = 0; k < n_candidates; k++) {
-        const double x = about_of(&r, candidate[k].item) + candidate[k].content;
-        about[n_at] = (float)x;
+        const float x = about_of(&r, candidate[k].item) + (float)candidate[k].content;
+        about[n_at] = x;
         at[n_at] = candidate[k].item;
         n_at += x >= bar;
     }
     for (uint32_t k = 0; r.n_trend > 0 && k < s->trend->n_top; k++) {
         const uint32_t item = s->trend->set[k];
-        const double x = about_trend(&r, item);
+        const float x = about_trend(&r, item);
         if (x < bar)
             break;
-        about[n_at] = (float)x;
+        about[n_at] = x;
         at[n_at] = item;
         n_at += r.score[item] == 0 && r.company[item] == 0 && mark[item] == 0;
     }

@@ -28,6 +28,7 @@ void kd_trend_free(kd_trend *t)
         return;
     free(t->count);
     free(t->score);
+    free(t->rough);
     free(t->is_in);
     free(t);
 }
@@ -36,6 +37,7 @@ kd_rc kd_trend_room(kd_trend *t, uint32_t item, kd_err *err)
 {
     if (kd_grow((void **)&t->count, &t->cap, item + 1, KD_TREND_DAYS * sizeof *t->count) &&
         kd_grow((void **)&t->is_in, &t->cap_in, item + 1, sizeof *t->is_in) &&
+        kd_grow((void **)&t->rough, &t->cap_rough, item + 1, sizeof *t->rough) &&
         kd_grow((void **)&t->score, &t->cap_score, item + 1, sizeof *t->score))
         return KD_OK;
     return kd_fail(err, KD_ENOMEM, "no memory for the trends of %u items", item + 1);
@@ -61,6 +63,7 @@ static void renew(kd_trend *t, uint32_t item, int64_t from, int64_t to)
     for (int a = 0; a < KD_TREND_DAYS; a++)
         sum += (uint64_t)c[bucket_of(to - a)] * t->weight[a];
     t->score[item] = sum;
+    t->rough[item] = (float)sum;
 }
 
 void kd_trend_advance(kd_trend *t, kd_ms time)
@@ -105,6 +108,7 @@ void kd_trend_move(kd_trend *t, uint32_t item, kd_ms before, kd_ms after)
         t->score[item] += w;
         t->total += w;
     }
+    t->rough[item] = (float)t->score[item];
     t->is_changed = true;
     if (t->is_in[item] || t->score[item] <= t->rest)
         return;
@@ -185,8 +189,8 @@ bool kd_trend_sane(const kd_trend *t, const kd_ids *items)
             sum += (uint64_t)t->count[(size_t)i * KD_TREND_DAYS + bucket_of(t->today - a)] *
                    t->weight[a];
         total += sum;
-        if (sum != t->score[i]) {
-            fprintf(stderr, "trend: I1: the score of slot %u\n", i);
+        if (sum != t->score[i] || t->rough[i] != (float)sum) {
+            fprintf(stderr, "trend: I1, I3: the score of slot %u\n", i);
             return false;
         }
     }

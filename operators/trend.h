@@ -10,8 +10,9 @@
  *     are zero
  * I2  top[0..n_top) is the head of all items by (trend descending, id bytes ascending), after
  *     kd_trend_settle
+ * I3  rough[i] = score[i] as a float
  * Cost: a change O(1); a new day O(items); settle mostly O(the set of likely ones).
- * Memory: 4 * KD_TREND_DAYS + 9 bytes an item.
+ * Memory: 4 * KD_TREND_DAYS + 13 bytes an item.
  * @thread one writer; any readers between writes
  */
 #ifndef KD_TREND_H
@@ -23,9 +24,10 @@ enum { KD_TREND_DAYS = 28, KD_TREND_TOP = 64, KD_TREND_SET = 4 * KD_TREND_TOP };
 
 typedef struct kd_trend {
     uint32_t *count; /* [cap * KD_TREND_DAYS], bucket = day modulo KD_TREND_DAYS */
-    uint64_t *score; /* [cap] */
-    uint8_t *is_in;  /* [cap] in the set */
-    uint32_t cap, cap_score, cap_in;
+    uint64_t *score; /* [cap_score] */
+    float *rough;    /* [cap_rough] for who looks at many items: half the memory */
+    uint8_t *is_in;  /* [cap_in] in the set */
+    uint32_t cap, cap_score, cap_rough, cap_in;
     int64_t today; /* days since 1970; INT64_MIN: none yet */
     uint32_t weight[KD_TREND_DAYS];
     uint32_t set[KD_TREND_SET]; /* every item with a score over `rest`, and some more */
