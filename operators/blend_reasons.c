@@ -95,23 +95,19 @@ static void count_all(const kd_state *s, const kd_subject *subject, const kd_use
         r->role[picks[k].item] = 0;
 }
 
-static bool is_listed(const kd_pick *picks, uint32_t n, uint32_t item)
-{
-    bool is = false;
-    for (uint32_t k = 0; k < n; k++)
-        is |= picks[k].item == item;
-    return is;
-}
-
-/* An own item that is listed itself is no reason for another one. */
+/* An own item that is listed itself is no reason for another one. Without a branch. */
 static void find_own(const kd_subject *subject, const kd_usercf_space *cf, const kd_pick *picks,
                      uint32_t n, kd_blend_reasons *r)
 {
+    uint16_t *const role = r->role;
+    for (uint32_t k = 0; k < n; k++)
+        role[picks[k].item] = 1;
     for (uint32_t k = 0; k < r->n_own; k++) {
-        uint32_t item = subject->items[k];
-        bool is_out = kd_usercf_is_excluded(cf, item);
-        r->own[k] = !is_out && is_listed(picks, n, item) ? 0 : cf->voters[item];
+        const uint32_t item = subject->items[k];
+        r->own[k] = cf->voters[item] & ((uint64_t)role[item] - 1);
     }
+    for (uint32_t k = 0; k < n; k++)
+        role[picks[k].item] = 0;
 }
 
 /* The best of the own items so far, if n have the k-th: how many have it, then its newness. */
@@ -127,7 +123,7 @@ count_noted(const kd_blend_reasons *r, uint64_t voters, uint32_t *out_best)
 {
     const uint32_t all = (uint32_t)__builtin_popcountll(voters), n_own = r->n_own;
     uint32_t best = 0;
-    for (uint32_t k = 0; k < n_own && best / OWN < all; k++)
+    for (uint32_t k = 0; k < n_own; k++)
         best = best_own(best, (uint32_t)__builtin_popcountll(voters & r->own[k]), k);
     *out_best = best;
     return all;
