@@ -80,10 +80,9 @@ typedef struct kd_blend_space {
     double bar;      /* what is surely below it does not come into the pool */
     float *about;    /* [cap_about] scores up to rounding */
     uint32_t cap_about;
-    struct kd_like_list *list; /* [n_list] of the newest items */
-    float
-        given[KD_BLEND_CELLS]; /* what these lists give to the items of a cell: slot modulo cells */
-    uint32_t *at;              /* [cap_at] entries of one list, or of about[] */
+    struct kd_like_list *list;   /* [n_list] of the newest items */
+    float given[KD_BLEND_CELLS]; /* of these lists, to items by slot % KD_BLEND_CELLS */
+    uint32_t *at;                /* [cap_at] entries of one list, or of about[] */
     uint32_t n_list, cap_list, cap_at;
     struct kd_blend_reasons *reasons;
 } kd_blend_space;

@@ -130,8 +130,7 @@ count_noted(const kd_blend_reasons *r, uint64_t voters, uint32_t *out_best)
 }
 
 #ifdef __x86_64__
-/* Every processor since 2008 counts ones by an instruction, which the architecture does not have.
- */
+/* Every processor since 2008 counts ones by an instruction that the architecture does not have. */
 __attribute__((target("popcnt"))) static uint32_t
 count_by_popcnt(const kd_blend_reasons *r, uint64_t voters, uint32_t *out_best)
 {
