@@ -273,9 +273,10 @@ static door door_of(const kd_state *s, const kd_blend_options *o, const kd_userc
 {
     rates r = {.score = cf->score, .company = w->company, .share = (float)w->share};
     r.together = w->n_taken == 0 ? 0 : (float)(o->together / w->looked);
-    r.unit = (float)(w->popularity * w->expected);
+    const double unit = w->popularity * w->expected; /* may be too small for a float */
+    r.unit = (float)unit;
     r.whole = (float)w->popularity;
-    if (s->trend != NULL && r.unit > 0) {
+    if (s->trend != NULL && unit > 0) {
         r.trend = s->trend->rough;
         r.n_trend = s->trend->cap_score;
     }

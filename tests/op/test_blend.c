@@ -64,6 +64,10 @@ static void random_options(kd_rng *rng, world_options *w)
         o->popularity = o->popularity_new = o->content = 0;
         o->count = 1 + (int)kd_rng_below(rng, 3);
     }
+    if (kd_rng_below(rng, 8) == 0) { /* popularity that is too small for one */
+        o->usercf = o->together = o->content = o->popularity_new = 0;
+        o->popularity = 1e-50;
+    }
     if (kd_rng_below(rng, 5) == 0) { /* few shoppers with long histories */
         w->shoppers = 2 + (int)kd_rng_below(rng, 2);
         w->items = 5 + (int)kd_rng_below(rng, 40);
