@@ -518,6 +518,15 @@ static uint32_t fill_popular(const kd_recommender *r, kd_reader_space *w, scored
     return n;
 }
 
+/* One whose score is one part alone. */
+static kd_item item_of(const kd_recommender *r, const scored *x)
+{
+    kd_item it = {
+        .item_id = kd_ids_get(&r->state->items, x->item), .score = x->score, .has = 1u << x->part};
+    it.parts[x->part] = x->score;
+    return it;
+}
+
 static kd_rc list_items(const kd_recommender *r, kd_reader_space *w, kd_arena *arena,
                         kd_update *out, kd_err *err)
 {
@@ -529,10 +538,7 @@ static kd_rc list_items(const kd_recommender *r, kd_reader_space *w, kd_arena *a
     if (n < r->count && r->fill == FILL_POPULARITY)
         n = fill_popular(r, w, best, n, NULL);
     for (uint32_t k = 0; k < n; k++) {
-        items[k] = (kd_item){.item_id = kd_ids_get(&r->state->items, best[k].item),
-                             .score = best[k].score,
-                             .has = 1u << best[k].part};
-        items[k].parts[best[k].part] = best[k].score;
+        items[k] = item_of(r, &best[k]);
     }
     out->items = items;
     out->n_items = n;
@@ -548,10 +554,7 @@ static kd_rc take_items(const kd_recommender *r, const scored *best, uint32_t n,
             items[k] = blended[b++];
             continue;
         }
-        items[k] = (kd_item){.item_id = kd_ids_get(&r->state->items, best[k].item),
-                             .score = best[k].score,
-                             .has = 1u << best[k].part};
-        items[k].parts[best[k].part] = best[k].score;
+        items[k] = item_of(r, &best[k]);
         if (!r->blend.has_reasons)
             continue;
         kd_why *why = kd_arena_alloc(arena, sizeof *why);
