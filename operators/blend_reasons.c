@@ -136,18 +136,16 @@ count_by_popcnt(const kd_blend_reasons *r, uint64_t voters, uint32_t *out_best)
 {
     return count_noted(r, voters, out_best);
 }
+#endif
 
 static uint32_t count_fast(const kd_blend_reasons *r, uint64_t voters, uint32_t *out_best)
 {
-    return __builtin_cpu_supports("popcnt") ? count_by_popcnt(r, voters, out_best)
-                                            : count_noted(r, voters, out_best);
-}
-#else
-static uint32_t count_fast(const kd_blend_reasons *r, uint64_t voters, uint32_t *out_best)
-{
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("popcnt"))
+        return count_by_popcnt(r, voters, out_best);
+#endif
     return count_noted(r, voters, out_best);
 }
-#endif
 
 /* The neighbours that voted for a place of the list, and the own item that most of them share:
  * among equals the newest, KD_NO_SLOT = none. */
