@@ -22,11 +22,8 @@
 #include "evaluation/windows.h"
 #include "schemas/update.h"
 
-enum {
-    KD_SCORE_PARTS = KD_PARTS + 1,
-    /* and "none" */ KD_POPULAR_PERCENT = 1,
-    KD_POPULAR_LEAST = 10
-};
+enum { KD_SCORE_PARTS = KD_PARTS + 1 }; /* and "none" */
+enum { KD_POPULAR_PERCENT = 1, KD_POPULAR_LEAST = 10 };
 
 /* What one part of the answers (user-CF, popularity, ...) did. An item's part is the one that
  * gave it most of its score. */
