@@ -224,16 +224,17 @@ static void weigh_popularity(const kd_state *s, const kd_blend_options *o,
         is_there ? (double)s->n_postings / (s->n_shoppers + o->few) / (double)s->trend->total : 0;
 }
 
-/* The parts of an item but for diversity, and their sum in order. */
+/* The parts of an item but for diversity, each with the bits that it is published with
+ * (kd_part_is_float), and their sum in order. */
 static double parts_of(const kd_state *s, const kd_blend_options *o, const kd_usercf_space *cf,
                        const kd_blend_space *w, uint32_t item, double part[KD_PARTS])
 {
     uint32_t mark = w->mark[item];
     double votes = cf->score[item];
     part[KD_PART_USERCF] = votes > 0 ? w->share * votes : 0;
-    part[KD_PART_TOGETHER] = together_of(o, w, item);
-    part[KD_PART_CONTENT] = mark == 0 ? 0 : w->candidate[mark - 1].content;
-    part[KD_PART_POPULARITY] = popularity_of(s, w, item);
+    part[KD_PART_TOGETHER] = (float)together_of(o, w, item);
+    part[KD_PART_CONTENT] = mark == 0 ? 0 : (float)w->candidate[mark - 1].content;
+    part[KD_PART_POPULARITY] = (float)popularity_of(s, w, item);
     double sum = part[KD_PART_USERCF] + part[KD_PART_TOGETHER] + part[KD_PART_CONTENT] +
                  part[KD_PART_POPULARITY];
     part[KD_PART_RULE] = part[KD_PART_DIVERSITY] = 0;
@@ -604,7 +605,7 @@ bool kd_blend_may_fill(const kd_state *s, const kd_blend_options *o, const kd_pi
 
 static void resemble(const kd_state *s, const kd_blend_options *o, uint32_t placed, kd_pick *x)
 {
-    double cost = o->diversity * kd_content_cosine(s->content, placed, x->item);
+    float cost = (float)(o->diversity * kd_content_cosine(s->content, placed, x->item));
     x->diversity = -cost < x->diversity ? -cost : x->diversity;
 }
 

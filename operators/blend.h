@@ -12,8 +12,9 @@
  *   diversity   -weight * greatest cosine to an item further up in the list (MMR: Carbonell,
  *               Goldstein 1998, SIGIR), so a list is still ordered by its scores
  *
- * Each share is in [0, 1] (with interaction weights of 1). Parts that are 0 are left out. A score
- * is its parts added in this order, exactly: the parts are the explanation.
+ * Each share is in [0, 1] (with interaction weights of 1). Parts that are 0 are left out. Some are
+ * floats (kd_part_is_float), and a score is its parts added as doubles in this order, exactly: the
+ * parts are the explanation.
  *
  * Candidates are what neighbours voted for, what was taken together, what is like the newest items,
  * and the head of the trends (KD_TREND_TOP). Hidden and excluded items are none. Diversity and caps
@@ -55,7 +56,7 @@ typedef struct kd_candidate {
 
 typedef struct kd_pick {
     double score;
-    double diversity;    /* part */
+    float diversity;     /* part */
     uint32_t item, slot; /* slot: of its other parts in the space */
 } kd_pick;
 

@@ -218,8 +218,6 @@ void kd_blend_explain(const kd_state *s, const kd_subject *subject, const kd_use
                       const kd_blend_space *w, uint32_t place, uint32_t item, kd_item *out)
 {
     const double *const part = out->parts;
-    const uint32_t mark = w->mark[item];
-    const kd_candidate *c = mark == 0 ? NULL : &w->candidate[mark - 1];
     const double least = out->score * least_share;
     sheet x;
     x.n = x.n_ids = 0;
@@ -234,8 +232,8 @@ void kd_blend_explain(const kd_state *s, const kd_subject *subject, const kd_use
         name(&x, kd_ids_get(&s->items, w->together_item));
         add(&x, part[KD_PART_TOGETHER], KD_KIND_TOGETHER, 1, w->company[item]);
     }
-    if (c != NULL && c->content > 0 && c->content >= least)
-        add_content(s, c, c->content, &x);
+    if (part[KD_PART_CONTENT] > 0 && part[KD_PART_CONTENT] >= least)
+        add_content(s, &w->candidate[w->mark[item] - 1], part[KD_PART_CONTENT], &x);
     if (part[KD_PART_POPULARITY] > 0 && part[KD_PART_POPULARITY] >= least)
         add(&x, part[KD_PART_POPULARITY], KD_KIND_POPULAR, 0, s->item[item].posting.n);
     out->reasons = x.out->why;

@@ -502,7 +502,7 @@ static uint32_t fill_popular(const kd_recommender *r, kd_reader_space *w, scored
             double share = (double)s->item[item].posting.n / s->n_shoppers;
             if (picks != NULL)
                 picks[n_picks++] = (kd_pick){.item = item};
-            best[n++] = (scored){r->fill_weight * share, item, KD_PART_POPULARITY};
+            best[n++] = (scored){(float)(r->fill_weight * share), item, KD_PART_POPULARITY};
         }
     }
     /* Filling keeps the order of the whole list, should a faded user-CF score be the smaller. */

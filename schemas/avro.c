@@ -58,7 +58,7 @@ kd_schema_id kd_schema_of_out(kd_out_type type)
 
 /* ---- writing: a cursor over room that was asked for once per record or list entry ---- */
 
-enum { LONG_MAX_BYTES = 10, DOUBLE_BYTES = 8 };
+enum { LONG_MAX_BYTES = 10, DOUBLE_BYTES = 8, FLOAT_BYTES = 4 };
 
 static char *put_long(char *p, int64_t x)
 {
@@ -126,6 +126,15 @@ static char *put_double(char *p, double x)
     bits = htole64(bits);
     memcpy(p, &bits, sizeof bits);
     return p + DOUBLE_BYTES;
+}
+
+static char *put_float(char *p, float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits = htole32(bits);
+    memcpy(p, &bits, sizeof bits);
+    return p + FLOAT_BYTES;
 }
 
 /* ["null", "double"] where a negative number (and NaN, which is no price) stands for null */
@@ -287,14 +296,20 @@ const char *kd_why_kind_name(kd_why_kind kind)
 
 enum { PARTS_ROOM = KD_PARTS * (1 + DOUBLE_BYTES) };
 
-/* Each is written, without a branch, and what it has not got is written over. */
+/* Each is written, without a branch (the loop is unrolled), and what it has not got is written
+ * over. */
 static char *put_parts(char *p, const kd_item *it)
 {
     for (int k = 0; k < KD_PARTS; k++) {
         const size_t has = it->has >> k & 1;
         *p = (char)(2 * has);
-        (void)put_double(p + 1, it->parts[k]);
-        p += 1 + has * DOUBLE_BYTES;
+        if (kd_part_is_float(k)) {
+            (void)put_float(p + 1, (float)it->parts[k]);
+            p += 1 + has * FLOAT_BYTES;
+        } else {
+            (void)put_double(p + 1, it->parts[k]);
+            p += 1 + has * DOUBLE_BYTES;
+        }
     }
     return p;
 }

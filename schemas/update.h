@@ -19,6 +19,13 @@ typedef enum kd_part {
     KD_PARTS
 } kd_part;
 
+/* User-CF's part, and what a rule makes of it, keep all bits; the others are floats: shares and
+ * likenesses. */
+static inline bool kd_part_is_float(int part)
+{
+    return part != KD_PART_USERCF && part != KD_PART_RULE;
+}
+
 /* "usercf" ... "diversity"; never NULL. */
 const char *kd_part_name(kd_part part);
 
@@ -48,7 +55,7 @@ typedef struct kd_why {
 typedef struct kd_item {
     kd_str item_id;
     double score;
-    double parts[KD_PARTS]; /* 0 where there is none */
+    double parts[KD_PARTS]; /* 0 where there is none; a float's value where it is a float */
     const kd_why *reasons;
     uint32_t n_reasons;
     uint32_t has; /* bit p: there is part p; it may be 0, as of what fills a list with weight 0 */

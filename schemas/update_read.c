@@ -60,7 +60,10 @@ static bool read_parts(kd_cursor *c, kd_item *it)
 {
     for (int p = 0; p < KD_PARTS; p++) {
         bool is_there;
-        if (!read_branch(c, &is_there) || (is_there && !kd_cursor_double(c, &it->parts[p])))
+        if (!read_branch(c, &is_there))
+            return false;
+        if (is_there && !(kd_part_is_float(p) ? kd_cursor_float(c, &it->parts[p])
+                                              : kd_cursor_double(c, &it->parts[p])))
             return false;
         it->has |= (uint32_t)is_there << p;
     }

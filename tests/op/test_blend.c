@@ -64,9 +64,9 @@ static void random_options(kd_rng *rng, world_options *w)
         o->popularity = o->popularity_new = o->content = 0;
         o->count = 1 + (int)kd_rng_below(rng, 3);
     }
-    if (kd_rng_below(rng, 8) == 0) { /* popularity that is too small for one */
+    if (kd_rng_below(rng, 8) == 0) { /* popularity that is nearly too small for one */
         o->usercf = o->together = o->content = o->popularity_new = 0;
-        o->popularity = 1e-50;
+        o->popularity = 1e-40;
     }
     if (kd_rng_below(rng, 5) == 0) { /* few shoppers with long histories */
         w->shoppers = 2 + (int)kd_rng_below(rng, 2);
@@ -107,6 +107,7 @@ static void check_parts(const kd_item *it, const oracle_row *want)
         assert_true(kd_item_has(it, p) ==
                     (want->is_fill ? p == KD_PART_POPULARITY : want->part[p] != 0));
         double part = !want->is_fill ? want->part[p] : p == KD_PART_POPULARITY ? it->score : 0;
+        assert_true(!kd_part_is_float(p) || it->parts[p] == (float)it->parts[p]);
         if (it->parts[p] != part)
             fail_msg("%s of %s: %.17g, the oracle says %.17g", kd_part_name((kd_part)p), want->id,
                      it->parts[p], part);

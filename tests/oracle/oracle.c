@@ -534,7 +534,7 @@ static int fill(const oracle *o, const world *w, const bool *is_out, oracle_row 
             continue;
         set_id(out[n].id, w->item[i]);
         out[n].is_fill = true;
-        out[n++].value = o->opt.fill_weight * ((double)audience / shoppers);
+        out[n++].value = (float)(o->opt.fill_weight * ((double)audience / shoppers));
     }
     qsort(out + from, (size_t)(n - from), sizeof *out, by_score);
     if (n - from > room)

@@ -207,6 +207,8 @@ static void score_all(const oracle_blend *b, double (*likeness)[64], row *rows)
     add_popularity(b, rows);
     for (int i = 0; i < b->n_items; i++) {
         double *p = rows[i].part;
+        for (int k = 0; k < ORACLE_PARTS; k++)
+            p[k] = (float)p[k]; /* all but user-CF's and the rules' */
         if (b->votes[i] > 0)
             p[ORACLE_USERCF] =
                 b->opt->usercf * (b->n_near / (b->n_near + b->opt->few)) / b->sims * b->votes[i];
@@ -254,7 +256,7 @@ static double cost_of(const oracle_blend *b, double (*likeness)[64], const int *
     for (int k = 0; k < n; k++)
         if (b->opt->diversity * likeness[taken[k]][i] > cost)
             cost = b->opt->diversity * likeness[taken[k]][i];
-    return cost;
+    return (float)cost;
 }
 
 static void write_row(const oracle_blend *b, row *rows, int i, double cost, oracle_row *out)
@@ -378,7 +380,7 @@ int oracle_blend_fill(const oracle_blend *b, oracle_row *out, int n)
             continue;
         memcpy(more[n_more].id, b->item[i], strlen(b->item[i]));
         more[n_more].is_fill = true;
-        more[n_more++].value = b->opt->fill_weight * ((double)audience / b->all_shoppers);
+        more[n_more++].value = (float)(b->opt->fill_weight * ((double)audience / b->all_shoppers));
     }
     qsort(more, (size_t)n_more, sizeof *more, by_score);
     for (int k = 0; k < n_more && n < b->opt->count; k++) {

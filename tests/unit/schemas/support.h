@@ -166,6 +166,7 @@ static inline void rand_item(kd_rng *r, kd_arena *a, kd_item *it)
         if (kd_item_has(it, p)) /* it may be 0, of either sign */
             it->parts[p] = kd_rng_chance(r, 0.2)   ? 0
                            : kd_rng_chance(r, 0.2) ? -0.0
+                           : kd_part_is_float(p)   ? (float)rand_double(r)
                                                    : rand_double(r);
     it->n_reasons = (uint32_t)kd_rng_below(r, 2 * KD_KINDS);
     kd_why *why = kd_arena_calloc(a, it->n_reasons, sizeof *why);
