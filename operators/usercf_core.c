@@ -40,7 +40,7 @@ void kd_usercf_space_dispose(kd_usercf_space *w)
     free(w->sim);
     free(w->cell);
     free(w->cell_n);
-    free(w->verdict);
+    free(w->is_marked);
     free(w->marked);
     *w = (kd_usercf_space){0};
 }
@@ -49,11 +49,11 @@ kd_rc kd_usercf_space_fit(kd_usercf_space *w, const kd_state *s, kd_err *err)
 {
     if (w->cell_n == NULL)
         w->cell_n = calloc(KD_CELLS, sizeof *w->cell_n);
-    if (w->verdict == NULL)
-        w->verdict = calloc(KD_CELLS, sizeof *w->verdict);
+    if (w->is_marked == NULL)
+        w->is_marked = calloc(KD_CELLS, sizeof *w->is_marked);
     if (w->marked == NULL)
         w->marked = calloc(KD_CELLS, sizeof *w->marked);
-    if (w->cell_n == NULL || w->verdict == NULL || w->marked == NULL)
+    if (w->cell_n == NULL || w->is_marked == NULL || w->marked == NULL)
         return kd_fail(err, KD_ENOMEM, "no memory for a reader");
     if (s->hist.cap > w->cap_shoppers) {
         uint32_t cap_a = w->cap_shoppers, cap_b = cap_a == 0 ? 0 : cap_a + 1;
@@ -272,10 +272,26 @@ static void keep_best(const kd_state *s, kd_near *x, uint32_t n, uint32_t k)
     }
 }
 
-/* Bottom-up merge sort, best first; `spare` is as long as x. Returns where the result is. */
+/* By insertion, best first: fast where x is nearly in order. */
+static void sort_run(const kd_state *s, kd_near *x, uint32_t n)
+{
+    for (uint32_t k = 1; k < n; k++) {
+        const kd_near moved = x[k];
+        uint32_t at = k;
+        for (; at > 0 && is_nearer(s, &moved, &x[at - 1]); at--)
+            x[at] = x[at - 1];
+        x[at] = moved;
+    }
+}
+
+/* Bottom-up merge sort of sorted runs, best first; `spare` is as long as x. Returns where the
+ * result is. */
 static kd_near *sort_near(const kd_state *s, kd_near *x, kd_near *spare, uint32_t n)
 {
-    for (uint32_t width = 1; width < n; width *= 2) {
+    enum { RUN = 64 };
+    for (uint32_t lo = 0; lo < n; lo += RUN)
+        sort_run(s, x + lo, n - lo < RUN ? n - lo : RUN);
+    for (uint32_t width = RUN; width < n; width *= 2) {
         for (uint32_t lo = 0; lo < n; lo += 2 * width) {
             uint32_t mid = lo + width < n ? lo + width : n;
             uint32_t hi = lo + 2 * width < n ? lo + 2 * width : n;
@@ -291,8 +307,6 @@ static kd_near *sort_near(const kd_state *s, kd_near *x, kd_near *spare, uint32_
 }
 
 /* -- the k best by counting -------------------------------------------------------------------- */
-
-enum { OUT = 0, IN = 1, TIE = 2 };
 
 /* The cells in falling order of similarity, row (= c) by row merged: in a row it falls with b. */
 typedef struct cells {
@@ -329,17 +343,17 @@ static bool take_cell(cells *x, const uint32_t *cell_n, double *out_rank, uint32
     return true;
 }
 
-typedef struct verdicts {
-    uint32_t n_ties, n_marked; /* TIE candidates; cells in w->marked */
+typedef struct marks {
+    uint32_t n_ties, n_marked; /* n_marked: cells in w->marked, best first */
     double worst;              /* rank of the last that is in */
-} verdicts;
+} marks;
 
-/* Marks the cells whose candidates are among the k best (IN) and those of the last similarity that
- * still is, where there are more than places (TIE). Returns how many IN and TIE candidates there
- * are. The marked cells' numbers go to w->marked. */
-static uint32_t judge(cells *x, kd_usercf_space *w, uint32_t k, verdicts *out)
+/* Marks the cells whose candidates are among the k best, all those of the last similarity that
+ * still is. Returns how many candidates they have: the last n_ties of them tie for fewer places.
+ * The marked cells' numbers go to w->marked. */
+static uint32_t mark_best(cells *x, kd_usercf_space *w, uint32_t k, marks *out)
 {
-    uint32_t n = 0, n_marked = 0, level = 0, level_n = 0, cell;
+    uint32_t n = 0, n_marked = 0, level_n = 0, cell;
     double rank, level_rank = -1;
     for (uint32_t c = x->c_min; c <= x->c_max; c++) {
         x->next[c] = c; /* b >= c */
@@ -349,25 +363,22 @@ static uint32_t judge(cells *x, kd_usercf_space *w, uint32_t k, verdicts *out)
         if (rank != level_rank) {
             if (n >= k)
                 break;
-            level = n_marked;
             level_n = 0;
             level_rank = rank;
         }
         w->marked[n_marked++] = (uint16_t)cell;
-        w->verdict[cell] = IN;
+        w->is_marked[cell] = true;
         n += w->cell_n[cell];
         level_n += w->cell_n[cell];
     }
-    *out = (verdicts){.n_ties = n > k ? level_n : 0, .n_marked = n_marked, .worst = level_rank};
-    for (uint32_t m = level; n > k && m < n_marked; m++)
-        w->verdict[w->marked[m]] = TIE;
+    *out = (marks){.n_ties = n > k ? level_n : 0, .n_marked = n_marked, .worst = level_rank};
     return n;
 }
 
 static void unmark(kd_usercf_space *w, uint32_t n_marked)
 {
     for (uint32_t m = 0; m < n_marked; m++)
-        w->verdict[w->marked[m]] = OUT;
+        w->is_marked[w->marked[m]] = false;
 }
 
 /* Most candidates share one item, and mostly none of them gets in: they are put behind the others,
@@ -403,6 +414,33 @@ static void count_cells(const kd_state *s, cells *x, kd_usercf_space *w, uint32_
     }
 }
 
+/* Puts touched[0..n_looked_at) of marked cells into near[], in the order of the cells, so by rank;
+ * cell_n[] of these is used up. Who is in is found without a branch: it cannot be foreseen. */
+static void take_marked(const kd_state *s, const kd_usercf_options *o, const cells *x,
+                        kd_usercf_space *w, uint32_t n_looked_at, uint32_t n_marked)
+{
+    uint32_t *restrict touched = w->touched, *restrict next = w->cell_n;
+    uint16_t *restrict cell = w->cell;
+    const bool *restrict is_marked = w->is_marked;
+    uint32_t n = 0, at = 0;
+    for (uint32_t t = 0; t < n_looked_at; t++) {
+        touched[n] = touched[t];
+        cell[n] = cell[t];
+        n += is_marked[cell[t]];
+    }
+    for (uint32_t m = 0; m < n_marked; m++) { /* from counts to places */
+        const uint32_t n_cell = next[w->marked[m]];
+        next[w->marked[m]] = at;
+        at += n_cell;
+    }
+    for (uint32_t t = 0; t < n; t++) {
+        const uint32_t v = touched[t], c = cell[t] / x->stride;
+        const double rank = kd_similarity_rank(o->similarity, c, x->a, cell[t] % x->stride);
+        w->near[next[cell[t]]++] =
+            (kd_near){rank, s->hist.last[v], v, c, o->has_first ? w->mass[v].first : 0};
+    }
+}
+
 /* The k best of the touched by two passes over them: count the cells, then pick from those that the
  * count lets through. Only candidates that tie for the last places are compared. Those that share
  * one item are left out if the k best of the others are better than any of them can be. Sets all
@@ -415,31 +453,24 @@ static kd_rc select_by_cells(const kd_state *s, const kd_usercf_options *o,
                .a = subject->size,
                .stride = s->opt.history_max + 1,
                .c_min = o->overlap_min};
-    verdicts found;
+    marks found;
     uint32_t n_looked_at = put_singles_last(w, n_touched);
     count_cells(s, &x, w, 0, n_looked_at, false);
-    uint32_t n = judge(&x, w, o->neighbours, &found);
+    uint32_t n = mark_best(&x, w, o->neighbours, &found);
     bool is_settled = n >= o->neighbours && found.worst > kd_similarity_rank(x.kind, 1, x.a, 1);
     if (o->overlap_min == 1 && n_looked_at < n_touched && !is_settled) {
         unmark(w, found.n_marked);
         count_cells(s, &x, w, n_looked_at, n_touched, true);
         n_looked_at = n_touched;
-        n = judge(&x, w, o->neighbours, &found);
+        n = mark_best(&x, w, o->neighbours, &found);
     }
-    uint32_t n_in = 0, n_tied = 0;
     kd_rc rc = fit_near(w, n, err);
-    for (uint32_t t = 0; rc == KD_OK && t < n_looked_at; t++) {
-        uint8_t verdict = w->verdict[w->cell[t]];
-        if (verdict == OUT)
-            continue;
-        uint32_t v = w->touched[t], c = w->cell[t] / x.stride;
-        double rank = kd_similarity_rank(o->similarity, c, x.a, w->cell[t] % x.stride);
-        uint32_t at = verdict == IN ? n_in++ : n - ++n_tied; /* ties fill from the end */
-        w->near[at] = (kd_near){rank, s->hist.last[v], v, c, o->has_first ? w->mass[v].first : 0};
-    }
+    if (rc == KD_OK)
+        take_marked(s, o, &x, w, n_looked_at, found.n_marked);
     unmark(w, found.n_marked);
     memset(w->cell_n, 0, (size_t)(x.c_max + 1) * x.stride * sizeof *w->cell_n);
     KD_TRY(rc);
+    const uint32_t n_in = n - found.n_ties; /* ties are the last */
     if (n > o->neighbours)
         keep_best(s, w->near + n_in, found.n_ties, o->neighbours - n_in);
     w->n_near = n < o->neighbours ? n : o->neighbours;

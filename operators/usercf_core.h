@@ -98,8 +98,8 @@ typedef struct kd_usercf_space {
     uint16_t *cell; /* [cap_cell] cell of touched[] */
     uint32_t cap_cell;
     uint32_t *cell_n; /* [KD_CELLS] candidates in a cell; zero between calls */
-    uint8_t *verdict; /* [KD_CELLS] zero between calls */
-    uint16_t *marked; /* [KD_CELLS] */
+    bool *is_marked;  /* [KD_CELLS] false between calls */
+    uint16_t *marked; /* [KD_CELLS] the marked cells, best first */
 } kd_usercf_space;
 
 void kd_usercf_space_dispose(kd_usercf_space *w);

@@ -2,6 +2,8 @@
  * state digest under shuffling and duplication (S1), forgetting (S4). */
 #include "op/world.h"
 
+#include <math.h>
+
 #include "operators/explain.h"
 #include "operators/state.h"
 
@@ -370,6 +372,106 @@ static void test_ask_equals_answer(void **unused)
     }
 }
 
+static void browse(kd_recommender *r, const char *shopper, const char *item, kd_ms time)
+{
+    kd_err err = {0};
+    kd_applied applied;
+    kd_record rec;
+    kd_record_init(&rec, KD_BROWSE);
+    rec.user_id = kd_str_of(shopper);
+    rec.item_id = kd_str_of(item);
+    rec.time = rec.ts = time;
+    assert_int_equal(kd_recommender_apply(r, &rec, &applied, &err), KD_OK);
+}
+
+enum { OTHERS = 300, MANY_ITEMS = 12, MANY_TIMES = 20 };
+
+typedef struct other {
+    char id[16];
+    uint32_t items; /* bit i: of I(v) */
+    kd_ms last;
+    uint32_t over, under; /* its similarity to u0, or, of the cosine, the square, as a fraction */
+} other;
+
+static int by_nearness(const void *pa, const void *pb)
+{
+    const other *a = pa, *b = pb;
+    const uint32_t left = a->over * b->under, right = b->over * a->under;
+    if (left != right)
+        return left < right ? 1 : -1;
+    if (a->last != b->last)
+        return a->last < b->last ? 1 : -1;
+    return -strcmp(a->id, b->id);
+}
+
+static void others_browse(kd_rng *rng, kd_recommender *r, other *others)
+{
+    for (int f = 0; f < OTHERS; f++) {
+        others[f] = (other){.last = KD_MS_NONE};
+        snprintf(others[f].id, sizeof others[f].id, "u%d", f);
+        for (int k = 1 + (int)kd_rng_below(rng, 6); k > 0; k--) {
+            const uint32_t i = (uint32_t)kd_rng_below(rng, MANY_ITEMS);
+            const kd_ms time = world_start + (kd_ms)kd_rng_below(rng, MANY_TIMES);
+            char item[16];
+            snprintf(item, sizeof item, "i%u", i);
+            browse(r, others[f].id, item, time);
+            others[f].items |= 1u << i;
+            others[f].last = time > others[f].last ? time : others[f].last;
+        }
+    }
+}
+
+static void compare_others(bool is_cosine, other *others)
+{
+    const uint32_t own = others[0].items, a = (uint32_t)__builtin_popcount(own);
+    for (int f = 0; f < OTHERS; f++) {
+        const uint32_t b = (uint32_t)__builtin_popcount(others[f].items);
+        const uint32_t both = f == 0 ? 0 : (uint32_t)__builtin_popcount(own & others[f].items);
+        others[f].over = is_cosine ? both * both : both;
+        others[f].under = is_cosine ? a * b : a + b - both;
+    }
+    qsort(others, OTHERS, sizeof *others, by_nearness);
+}
+
+/* Hundreds of neighbours, many of them as near as others, and as recent. */
+static void test_many_neighbours(void **unused)
+{
+    (void)unused;
+    kd_rng rng;
+    kd_rng_init(&rng, world_seed() + 4);
+    for (int round = 0; round < 60; round++) {
+        const bool is_cosine = kd_rng_below(&rng, 2) == 0;
+        const int k = 1 + (int)kd_rng_below(&rng, OTHERS);
+        world_options w = {.step_ms = 1,
+                           .opt = {WORLD_ORDINARY,
+                                   .similarity = is_cosine ? ORACLE_COSINE : ORACLE_JACCARD,
+                                   .history_max = MANY_ITEMS, .audience_max = OTHERS,
+                                   .neighbours = k, .count = 1}};
+        kd_recommender *r = world_recommender(&w);
+        kd_arena *arena = kd_arena_new(0);
+        kd_reader_space *space;
+        kd_err err = {0};
+        kd_similar got;
+        other others[OTHERS];
+        others_browse(&rng, r, others);
+        compare_others(is_cosine, others);
+        kd_query q = {.shopper_id = kd_str_of("u0"), .time = world_start + MANY_TIMES};
+        assert_int_equal(kd_reader_space_new(r, &space, &err), KD_OK);
+        assert_int_equal(kd_recommender_neighbours(r, space, &q, arena, &got, &err), KD_OK);
+        int n = 0;
+        for (; n < k && others[n].over > 0; n++) {
+            const double x = (double)others[n].over / others[n].under;
+            assert_true(n < (int)got.n_neighbours);
+            assert_true(kd_str_eq(got.neighbours[n].shopper_id, kd_str_of(others[n].id)));
+            assert_true(fabs(got.neighbours[n].similarity - (is_cosine ? sqrt(x) : x)) < 1e-15);
+        }
+        assert_int_equal(got.n_neighbours, n);
+        kd_reader_space_free(space);
+        kd_arena_free(arena);
+        kd_recommender_free(r);
+    }
+}
+
 /* Somebody who has all of the most popular items still gets a full list: of 700 items u0 has seen
  * 640, and the others have each a fan or two. */
 static void test_fill_reaches_far(void **unused)
@@ -392,18 +494,12 @@ static void test_fill_reaches_far(void **unused)
     kd_reader_space *space;
     kd_arena *arena = kd_arena_new(0);
     kd_err err = {0};
-    kd_applied applied;
     for (int i = 0; i < ITEMS; i++) /* i has as many fans as the hundreds that it is below 700 */
         for (int fan = i < SEEN ? 0 : 1; fan <= 7 - i / 100; fan++) {
-            kd_record rec;
             char shopper[16], item[16];
             snprintf(shopper, sizeof shopper, fan == 0 ? "u0" : "u%d-%d", fan, i);
             snprintf(item, sizeof item, "i%03d", i);
-            kd_record_init(&rec, KD_BROWSE);
-            rec.user_id = kd_str_of(shopper);
-            rec.item_id = kd_str_of(item);
-            rec.time = rec.ts = world_start + i;
-            assert_int_equal(kd_recommender_apply(r, &rec, &applied, &err), KD_OK);
+            browse(r, shopper, item, world_start + i);
         }
     kd_query q = {.shopper_id = kd_str_of("u0"), .time = world_start};
     kd_update got;
@@ -425,7 +521,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_equals_oracle),         cmocka_unit_test(test_order_does_not_matter),
         cmocka_unit_test(test_forget_leaves_nothing), cmocka_unit_test(test_ask_equals_answer),
-        cmocka_unit_test(test_fill_reaches_far),
+        cmocka_unit_test(test_many_neighbours),       cmocka_unit_test(test_fill_reaches_far),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
