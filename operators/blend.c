@@ -300,6 +300,8 @@ static void offer(const kd_state *s, const kd_blend_options *o, const kd_usercf_
         (n == most && !kd_state_is_better(s, score, item, pool[n - 1].score, pool[n - 1].item)) ||
         (d->asks_hidden && s->item[item].is_hidden))
         return;
+    if (w->mark[item] != 0)
+        __builtin_prefetch(&s->content->tfidf->doc[item]); /* for reasons */
     const uint32_t slot = w->free_slot;
     uint32_t at = n < most ? n : n - 1;
     w->free_slot = n < most ? n + 1 : pool[at].slot;
@@ -718,8 +720,11 @@ kd_rc kd_blend_items(const kd_state *s, const kd_blend_options *o, const kd_subj
     const bool has_reasons = o->has_reasons && n > 0;
     for (uint32_t k = 0; k < n; k++) { /* on their way from memory, all of them */
         __builtin_prefetch(kd_slab_ptr(s->items.text, s->items.block[picks[k].item]));
-        if (has_reasons && w->mark[picks[k].item] != 0 && picks[k].item < content_docs(s))
+        const uint32_t mark = w->mark[picks[k].item];
+        if (has_reasons && mark != 0 && picks[k].item < content_docs(s)) {
             __builtin_prefetch(kd_tfidf_vector(s->content->tfidf, picks[k].item).tf);
+            __builtin_prefetch(kd_tfidf_vector(s->content->tfidf, w->candidate[mark - 1].from).tf);
+        }
     }
     if (has_reasons)
         KD_TRY(kd_blend_explain_begin(s, subject, cf, w, picks, n, arena, err));
